@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Connections: found by their struct sock, made at first sight, announced before anything else is said of them. */
+#ifndef TOPOSCOPE_CONN_H
+#define TOPOSCOPE_CONN_H
+
+static __always_inline bool is_tcp(const struct sock *sk)
+{
+	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
+static __always_inline u8 state_of(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_state);
+}
+
+static __always_inline u32 ports_of(const struct sock *sk)
+{
+	return (u32)BPF_CORE_READ(sk, __sk_common.skc_num) << 16 | BPF_CORE_READ(sk, __sk_common.skc_dport);
+}
+
+static __always_inline void set_v4(u64 *to, u32 address)
+{
+	to[0] = 0;
+	((u32 *)to)[2] = bpf_htonl(0xffff);
+	((u32 *)to)[3] = address;
+}
+
+static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
+{
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	flow->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	flow->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		set_v4(flow->local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		set_v4(flow->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		return;
+	}
+	BPF_CORE_READ_INTO(flow->local, sk, __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO(flow->remote, sk, __sk_common.skc_v6_daddr);
+}
+
+static __always_inline u64 mix(u64 x)
+{
+	x ^= x >> 33;
+	x *= 0xff51afd7ed558ccdULL;
+	x ^= x >> 33;
+	return x;
+}
+
+/* The same for both ends of a connection, so that they meet in one shard. */
+static __always_inline u8 shard_of(const struct flow *flow, u32 shards)
+{
+	u64 local = mix(flow->local[0] ^ mix(flow->local[1] + flow->local_port));
+	u64 remote = mix(flow->remote[0] ^ mix(flow->remote[1] + flow->remote_port));
+
+	return shards ? (u8)((u32)((local + remote) >> 32) % shards) : 0;
+}
+
+static __always_inline void *ring_of(const struct conn *conn)
+{
+	u32 shard = conn->shard;
+
+	return bpf_map_lookup_elem(&rings, &shard);
+}
+
+/* Readers wake when the ring holds a watermark's worth, or by their own timer: a wake-up costs more than the copy. */
+static __always_inline u64 wakeup(void *ring, const struct settings *set)
+{
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= set->watermark ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void read_totals(struct conn_stats *stats, const struct conn *conn, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	stats->conn = conn->id;
+	stats->shard = conn->shard;
+	stats->sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans) - conn->base_sent;
+	stats->received = BPF_CORE_READ(tp, bytes_received) - conn->base_received;
+	stats->retransmits = BPF_CORE_READ(tp, total_retrans) - conn->base_retransmits;
+	stats->rtt = (u64)(BPF_CORE_READ(tp, srtt_us) >> 3) * 1000;
+}
+
+static __always_inline void announce(struct conn *conn, const struct settings *set)
+{
+	void *ring = ring_of(conn);
+	struct open_event *event;
+
+	if (!ring)
+		return;
+	event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
+	if (!event) {
+		count(COUNT_LOST_RING, 1); /* tried again with the next event of this connection */
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->header.type = EVENT_OPEN;
+	event->header.role = conn->role;
+	event->header.flags = conn->existing ? FLAG_EXISTING : 0;
+	event->header.time = conn->opened;
+	event->header.conn = conn->id;
+	event->header.task = conn->owner;
+	event->flow = conn->flow;
+	event->connecting = conn->connecting;
+	conn->announced = 1;
+	bpf_ringbuf_submit(event, wakeup(ring, set));
+}
+
+/* Take the tuple and the stream positions from the socket: its connection is established. */
+static __always_inline void settle(struct conn *conn, const struct sock *sk, const struct settings *set, u64 now)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+
+	read_flow(&conn->flow, sk);
+	conn->ports = ports_of(sk);
+	conn->shard = shard_of(&conn->flow, set->shards);
+	conn->at[SENT] = BPF_CORE_READ(tp, write_seq);
+	conn->at[RECEIVED] = BPF_CORE_READ(tp, copied_seq);
+	conn->opened = now;
+	conn->established = 1;
+}
+
+static __always_inline struct conn *make_conn(const struct sock *sk, u8 role)
+{
+	u64 key = (u64)sk, *last;
+	struct conn *conn;
+	u32 zero = 0;
+
+	conn = bpf_map_lookup_elem(&blank_conn, &zero);
+	last = bpf_map_lookup_elem(&last_conn, &zero);
+	if (!conn || !last)
+		return NULL;
+	__builtin_memset(conn, 0, sizeof(*conn));
+	conn->id = __sync_fetch_and_add(last, 1) + 1;
+	conn->role = role;
+	if (bpf_map_update_elem(&conns, &key, conn, BPF_ANY)) {
+		count(COUNT_LOST_CONNS, 1);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&conns, &key);
+}
+
+/*
+ * A connection whose beginning was not seen. A socket that came from a listener has inherited the listener's backlog limit
+ * (sk_clone_lock copies it), one that connected never had any.
+ */
+static __always_inline struct conn *adopt_conn(const struct sock *sk, const struct settings *set)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	u8 state = state_of(sk);
+	struct conn *conn;
+
+	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_SYN_SENT || state == TCP_SYN_RECV || state == TCP_NEW_SYN_RECV ||
+	    state == TCP_TIME_WAIT)
+		return NULL;
+	conn = make_conn(sk, BPF_CORE_READ(sk, sk_max_ack_backlog) ? ROLE_SERVER : ROLE_CLIENT);
+	if (!conn)
+		return NULL;
+	conn->existing = 1;
+	conn->accepted = BPF_CORE_READ(sk, sk_socket) != NULL;
+	conn->base_sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+	conn->base_received = BPF_CORE_READ(tp, bytes_received);
+	conn->base_retransmits = BPF_CORE_READ(tp, total_retrans);
+	settle(conn, sk, set, bpf_ktime_get_ns());
+	return conn;
+}
+
+static __always_inline struct conn *find_conn(const struct sock *sk, const struct settings *set)
+{
+	u64 key = (u64)sk;
+	struct conn *conn = bpf_map_lookup_elem(&conns, &key);
+
+	if (conn && conn->established && conn->ports == ports_of(sk))
+		return conn;
+	return adopt_conn(sk, set);
+}
+
+static __always_inline struct verdict *verdict_of(const struct conn *conn)
+{
+	u32 slot = conn->id % VERDICT_SLOTS;
+	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &slot);
+
+	return verdict && verdict->conn == conn->id ? verdict : NULL;
+}
+
+/* Stream offset of a TCP sequence number that lies within 2 GiB of the last one seen. */
+static __always_inline u64 offset_of(const struct conn *conn, u32 direction, u32 at)
+{
+	return conn->off[direction] + (s64)(s32)(at - conn->at[direction]);
+}
+
+static __always_inline void advance(struct conn *conn, u32 direction, u64 off, u32 at)
+{
+	conn->off[direction] = off;
+	conn->at[direction] = at;
+}
+
+#endif

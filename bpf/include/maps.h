@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Every map, in one place. The objects share them: the loader makes them once and hands them to each group of programs. */
+#ifndef TOPOSCOPE_MAPS_H
+#define TOPOSCOPE_MAPS_H
+
+/* a connection, by struct sock *: the one key that every way in has */
+struct conn {
+	u64 id;
+	struct flow flow;
+	u64 connecting; /* time of the SYN */
+	u64 opened; /* time of the handshake's end */
+	struct task_id owner;
+	u64 seq;
+	u64 off[2]; /* stream offset that is next, by direction … */
+	u32 at[2]; /* … and the TCP sequence number that stands for it */
+	u32 used[2]; /* bytes copied since the last turn */
+	u64 base_sent, base_received, base_retransmits; /* the kernel's totals when we first saw it */
+	u32 ports; /* as the socket had them, to tell a reused struct sock */
+	u8 role;
+	u8 existing;
+	u8 established;
+	u8 announced; /* EVENT_OPEN is in the ring */
+	u8 accepted;
+	u8 closed; /* EVENT_CLOSE is in the ring */
+	u8 last_direction;
+	u8 shard;
+};
+
+enum buffer_kind { BUFFER_NONE = 0, BUFFER_ONE, BUFFER_KERNEL_IOV, BUFFER_USER_IOV };
+
+/* where a call's bytes are in the caller's memory */
+struct buffer {
+	u64 base; /* the bytes (BUFFER_ONE) or the iovec array */
+	u64 segments;
+	u64 skip; /* bytes of the first segment to leave out */
+	u32 kind;
+	u32 pad;
+};
+
+/* a call under way, by thread */
+struct call {
+	u64 sk;
+	u64 time;
+	u64 seq;
+	u64 off; /* stream offset at entry */
+	u64 end; /* write_seq + bytes left: the same through one call */
+	u32 at; /* TCP sequence number at entry */
+	u32 flags;
+	struct buffer buffer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct settings);
+} capture_settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct flow);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct call);
+} sends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct call);
+} receives SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, VERDICT_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u8);
+} watched_pids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, u8);
+} watched_cgroups SEC(".maps");
+
+/* shared by all CPUs and not cleared: ids are never used twice */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} last_conn SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+/* too large for the stack of 512 bytes: a connection that is being made */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct conn);
+} blank_conn SEC(".maps");
+
+/*
+ * Where a record is put together: one a CPU and kind of call. Tracepoints and kprobes run with preemption off; an fexit program
+ * can be preempted by one of the other kind, but never by itself.
+ */
+enum scratch_slot { SCRATCH_SEND, SCRATCH_RECEIVE, SCRATCH_SEND_PAGES, SCRATCH_SPLICE, SCRATCH_SLOTS };
+
+struct scratch {
+	struct data_event event;
+	u8 data[2 * HEAD_MAX]; /* the verifier adds up what the copies' bounds allow, not what they sum to */
+	u64 spare[HEAD_MAX / 8];
+	/* what the copying loop remembers */
+	u64 base;
+	u64 segments;
+	u64 user; /* the array of segments is the caller's, not the kernel's copy */
+	u64 want;
+	u64 done;
+	u64 skip;
+	u64 segment[2]; /* a struct iovec */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SCRATCH_SLOTS); /* the loader multiplies by the number of CPUs */
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *get_scratch(u32 slot)
+{
+	u32 key = bpf_get_smp_processor_id() * SCRATCH_SLOTS + slot;
+
+	return bpf_map_lookup_elem(&scratches, &key);
+}
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+/* one ring a shard; the loader sets the sizes and the number */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, u32);
+	__array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1048576);
+} process_ring SEC(".maps");
+
+static __always_inline struct settings *get_settings(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&capture_settings, &zero);
+}
+
+static __always_inline void count(u32 what, u64 n)
+{
+	u64 *value = bpf_map_lookup_elem(&counters, &what);
+
+	if (value)
+		*value += n; /* per CPU */
+}
+
+#endif

@@ -1,0 +1,240 @@
+package probe
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// program is a loaded program with the links that hold it.
+type program struct {
+	name  string
+	prog  *ebpf.Program
+	links []link.Link
+}
+
+func (p *program) close() {
+	for _, l := range p.links {
+		l.Close()
+	}
+	p.prog.Close()
+	p.links = nil
+}
+
+// attach attaches the base and the first way that the host allows. The caller holds p.mu.
+func (p *Probe) attach() error {
+	clear(p.failures)
+	for _, g := range append(base(), iterators()) {
+		programs, err := p.attachGroup(g)
+		if err != nil {
+			return fmt.Errorf("attaching %s: %w", g.name, explain(err))
+		}
+		p.programs = append(p.programs, programs...)
+	}
+	candidates, err := wayNamed(p.opts.Method)
+	if err != nil {
+		return err
+	}
+	var refused []error
+	for _, w := range candidates {
+		programs, err := p.attachWay(w)
+		if err != nil {
+			refused = append(refused, fmt.Errorf("%s: %w", w.name, err))
+			p.log.Debug("This way of capture is not possible here", "method", w.name, "err", err)
+			continue
+		}
+		p.programs = append(p.programs, programs...)
+		p.method = w.name
+		p.log.Info("Capture is attached", "method", w.name, "by", w.what, "programs", len(p.programs))
+		return nil
+	}
+	return fmt.Errorf("no way of capture works on this host: %w", errors.Join(refused...))
+}
+
+func (p *Probe) attachWay(w way) ([]*program, error) {
+	var all []*program
+	for _, g := range w.groups {
+		programs, err := p.attachGroup(g)
+		if err != nil {
+			closeAll(all)
+			return nil, explain(err)
+		}
+		all = append(all, programs...)
+	}
+	return all, nil
+}
+
+// attachGroup loads and attaches a group. An optional program that fails is reported, and the rest runs.
+func (p *Probe) attachGroup(g group) ([]*program, error) {
+	spec, err := g.load()
+	if err != nil {
+		return nil, fmt.Errorf("reading the embedded object: %w", err)
+	}
+	progs, err := p.loadGroup(spec, g)
+	if err != nil {
+		return nil, err
+	}
+	var attached []*program
+	for _, a := range g.at {
+		prog := progs[a.program]
+		if prog == nil {
+			continue
+		}
+		if err := prog.attach(spec.Programs[a.program], a); err != nil {
+			p.failures[a.program] = err
+			prog.close()
+			if a.optional {
+				continue
+			}
+			closeAll(attached)
+			return nil, fmt.Errorf("program %s: %w", a.program, err)
+		}
+		attached = append(attached, prog)
+	}
+	return attached, nil
+}
+
+// loadGroup loads a group's programs together, which is quicker than one by one; without the optional ones if that fails.
+func (p *Probe) loadGroup(spec *ebpf.CollectionSpec, g group) (map[string]*program, error) {
+	var required, all []string
+	for _, a := range g.at {
+		all = append(all, a.program)
+		if !a.optional {
+			required = append(required, a.program)
+		}
+	}
+	progs, err := p.load(spec, all...)
+	if err == nil || len(required) == len(all) {
+		return progs, p.failed(required, err)
+	}
+	progs, err = p.load(spec, required...)
+	if err != nil {
+		return nil, p.failed(required, err)
+	}
+	for _, a := range g.at {
+		if !a.optional {
+			continue
+		}
+		one, err := p.load(spec, a.program)
+		if err != nil {
+			p.failures[a.program] = err
+			continue
+		}
+		maps.Copy(progs, one)
+	}
+	return progs, nil
+}
+
+// failed notes err as the reason why none of the programs runs, and returns it.
+func (p *Probe) failed(programs []string, err error) error {
+	if err != nil {
+		for _, name := range programs {
+			p.failures[name] = err
+		}
+	}
+	return err
+}
+
+// load loads programs of spec onto the shared maps.
+func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*program, error) {
+	some := spec.Copy()
+	maps.DeleteFunc(some.Programs, func(k string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, k) })
+	replacements := map[string]*ebpf.Map{}
+	for m := range some.Maps {
+		if shared, ok := p.maps[m]; ok {
+			some.Maps[m].MaxEntries = shared.MaxEntries() // some were sized for this host
+			replacements[m] = shared
+		}
+	}
+	coll, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: replacements})
+	if err != nil {
+		return nil, fmt.Errorf("loading: %w", err)
+	}
+	defer coll.Close()
+	loaded := map[string]*program{}
+	for _, name := range names {
+		loaded[name] = &program{name: name, prog: coll.DetachProgram(name)}
+	}
+	return loaded, nil
+}
+
+func (pr *program) attach(spec *ebpf.ProgramSpec, a attachment) error {
+	for _, name := range a.syscalls {
+		l, err := link.Tracepoint("syscalls", name, pr.prog, nil)
+		if err != nil {
+			return fmt.Errorf("attaching to tracepoint syscalls/%s: %w", name, err)
+		}
+		pr.links = append(pr.links, l)
+	}
+	if len(a.syscalls) > 0 {
+		return nil
+	}
+	l, err := attachBySection(spec, pr.prog)
+	if err != nil {
+		return fmt.Errorf("attaching to %s: %w", spec.SectionName, err)
+	}
+	if l != nil {
+		pr.links = append(pr.links, l)
+	}
+	return nil
+}
+
+func attachBySection(spec *ebpf.ProgramSpec, prog *ebpf.Program) (link.Link, error) {
+	switch {
+	case spec.Type == ebpf.Tracing && spec.AttachType == ebpf.AttachTraceIter:
+		return nil, nil // opened when it is run
+	case spec.Type == ebpf.Tracing:
+		return link.AttachTracing(link.TracingOptions{Program: prog})
+	case strings.HasPrefix(spec.SectionName, "kretprobe/"):
+		return link.Kretprobe(spec.AttachTo, prog, &link.KprobeOptions{RetprobeMaxActive: retprobes})
+	case strings.HasPrefix(spec.SectionName, "kprobe/"):
+		return link.Kprobe(spec.AttachTo, prog, nil)
+	default:
+		return nil, fmt.Errorf("section %s: no way to attach it", spec.SectionName)
+	}
+}
+
+// retprobes is how many calls of one function may be under way at once before a return is missed: blocked receives each hold
+// one.
+const retprobes = 4096
+
+// detach ends every program. The caller holds p.mu.
+func (p *Probe) detach() {
+	closeAll(p.programs)
+	p.programs = nil
+	p.method = ""
+	p.enabled = false
+}
+
+// closeAll closes all at once: each end of a tracepoint waits for a grace period of the kernel, and a kill switch must not wait
+// for thirty of them in a row.
+func closeAll(programs []*program) {
+	var wg sync.WaitGroup
+	for _, pr := range programs {
+		wg.Go(pr.close)
+	}
+	wg.Wait()
+}
+
+// explain adds what an operator needs to know to errors that the kernel leaves bare.
+func explain(err error) error {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.Is(err, unix.EPERM):
+		// lockdown, a security module, or a missing capability; the library's own hint at MEMLOCK misleads
+		return errors.New("the kernel does not permit these programs (lockdown, a security module, or a capability is missing)")
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("not supported by this kernel: %w", err)
+	case errors.As(err, &verifier):
+		return fmt.Errorf("refused by the kernel's verifier: %w", err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,154 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/collector/ring"
+)
+
+// pollInterval is how long an event may lie in a ring that has not reached its watermark.
+const pollInterval = 10 * time.Millisecond
+
+// shard reads one ring and feeds one handler; both belong to its goroutine.
+type shard struct {
+	reader  *ringbuf.Reader
+	decoder *ring.Decoder
+	procs   *processReader
+	log     *slog.Logger
+	posted  chan func(*shard) // work for the shard's goroutine from others
+
+	handler Handler
+	open    map[event.ConnID]struct{}
+	newest  event.ConnID
+	bad     uint64
+}
+
+func newShard(r *ringbuf.Reader, clock *ring.Clock, procs *processReader, log *slog.Logger) *shard {
+	return &shard{
+		reader: r, decoder: ring.NewDecoder(clock), procs: procs, log: log,
+		posted: make(chan func(*shard), 64), open: map[event.ConnID]struct{}{},
+	}
+}
+
+// post hands work to the shard's goroutine; false when too much is waiting, and then the next round does it.
+func (s *shard) post(f func(*shard)) bool {
+	select {
+	case s.posted <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *shard) run(ctx context.Context, h Handler) error {
+	s.handler = h
+	stop := context.AfterFunc(ctx, func() { s.reader.SetDeadline(time.Unix(1, 0)); _ = s.reader.Flush() })
+	defer stop()
+	record := ringbuf.Record{RawSample: make([]byte, 64<<10)}
+	for ctx.Err() == nil {
+		s.reader.SetDeadline(time.Now().Add(pollInterval))
+		if err := s.drain(ctx, &record); err != nil {
+			return err
+		}
+		s.procs.drain()
+		s.work()
+		h.Tick(time.Now())
+	}
+	return nil
+}
+
+// batch is how many records may be read before the clock is looked at again.
+const batch = 1024
+
+func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
+	for n := 0; n < batch; n++ {
+		err := s.reader.ReadInto(record)
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
+			return nil
+		case errors.Is(err, ringbuf.ErrClosed) && ctx.Err() != nil:
+			return nil
+		default:
+			return err
+		}
+		s.procs.drain() // a process is known before its first bytes are handled
+		s.take(record.RawSample)
+	}
+	return nil
+}
+
+func (s *shard) take(record []byte) {
+	ev, err := s.decoder.Decode(record)
+	if err != nil {
+		if s.bad++; s.bad == 1 {
+			s.log.Error("A record from the kernel could not be decoded; objects and binary do not match", "err", err)
+		}
+		return
+	}
+	switch ev := ev.(type) {
+	case *event.Opened:
+		s.open[ev.Conn] = struct{}{}
+		s.newest = max(s.newest, ev.Conn)
+	case *event.Closed:
+		delete(s.open, ev.Conn)
+	}
+	s.handler.Handle(ev)
+}
+
+// work does what others posted.
+func (s *shard) work() {
+	for {
+		select {
+		case f := <-s.posted:
+			f(s)
+		default:
+			return
+		}
+	}
+}
+
+// closeMissing ends the connections, up to the number newest, that are not among the living: their close was lost.
+func (s *shard) closeMissing(living map[event.ConnID]bool, newest event.ConnID) {
+	for id := range s.open {
+		if id <= newest && !living[id] {
+			delete(s.open, id)
+			s.handler.Handle(&event.Closed{Conn: id, Reason: event.CloseReset, Time: time.Now()})
+		}
+	}
+}
+
+// processReader drains the process ring, by whichever shard gets there first.
+type processReader struct {
+	mu     sync.Mutex
+	reader *ringbuf.Reader
+	clock  *ring.Clock
+	log    *slog.Logger
+	to     ring.Processes
+	record ringbuf.Record
+}
+
+func (p *processReader) drain() {
+	if p.reader.AvailableBytes() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.reader.AvailableBytes() > 0 {
+		p.reader.SetDeadline(time.Unix(1, 0)) // never wait
+		if err := p.reader.ReadInto(&p.record); err != nil {
+			return
+		}
+		if err := ring.DecodeProcess(p.record.RawSample, p.clock, p.to); err != nil {
+			p.log.Error("A process record from the kernel could not be decoded", "err", err)
+		}
+	}
+}

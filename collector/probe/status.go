@@ -1,0 +1,71 @@
+package probe
+
+import (
+	"fmt"
+
+	"github.com/toposcope/toposcope/bpf"
+)
+
+// Counters are what the kernel programs counted since New.
+type Counters struct {
+	// Events are runs of bytes that reached a ring, Bytes what was copied of them.
+	Events, Bytes uint64
+	// Lost is by stage: the label of toposcope_events_lost_total.
+	Lost map[string]uint64
+	// Unwatched, Pending and Refused are calls of which nothing was copied: excluded by the filter, not judged yet, on a
+	// connection of no interest.
+	Unwatched, Pending, Refused uint64
+}
+
+// Counters reads the kernel's counters.
+func (p *Probe) Counters() (Counters, error) {
+	var c Counters
+	var err error
+	read := func(what bpf.SocketsCounter) (sum uint64) {
+		var perCPU []uint64
+		if e := p.maps[bpf.SocketsMapCounters].Lookup(uint32(what), &perCPU); e != nil && err == nil {
+			err = fmt.Errorf("reading the kernel's counters: %w", e)
+		}
+		for _, n := range perCPU {
+			sum += n
+		}
+		return sum
+	}
+	c.Events = read(bpf.SocketsCounterCOUNT_EVENTS)
+	c.Bytes = read(bpf.SocketsCounterCOUNT_BYTES)
+	c.Lost = map[string]uint64{
+		"ring":        read(bpf.SocketsCounterCOUNT_LOST_RING),
+		"calls":       read(bpf.SocketsCounterCOUNT_LOST_STASH),
+		"connections": read(bpf.SocketsCounterCOUNT_LOST_CONNS),
+		"processes":   read(bpf.SocketsCounterCOUNT_LOST_PROCESS),
+	}
+	c.Unwatched = read(bpf.SocketsCounterCOUNT_UNWATCHED)
+	c.Pending = read(bpf.SocketsCounterCOUNT_PENDING)
+	c.Refused = read(bpf.SocketsCounterCOUNT_REFUSED)
+	return c, err
+}
+
+// Status is what capture is doing.
+type Status struct {
+	Enabled bool
+	// Method is the way in force, "" when none is.
+	Method string
+	// Programs says of each program whether it is attached; Failures why not.
+	Programs map[string]bool
+	Failures map[string]string
+}
+
+// Status reports on capture.
+func (p *Probe) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{Enabled: p.enabled, Method: p.method, Programs: map[string]bool{}, Failures: map[string]string{}}
+	for name, err := range p.failures {
+		s.Programs[name] = false
+		s.Failures[name] = err.Error()
+	}
+	for _, pr := range p.programs {
+		s.Programs[pr.name] = true
+	}
+	return s
+}

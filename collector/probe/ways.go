@@ -1,0 +1,123 @@
+package probe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/toposcope/toposcope/bpf"
+)
+
+// attachment is one place a program goes to. A tracepoint has a group; a kprobe, a fentry or a tp_btf program carries its
+// place in its section's name, and needs none.
+type attachment struct {
+	program  string
+	syscalls []string // tracepoints of group "syscalls"
+	optional bool     // the kernel may lack the function
+}
+
+// group is a set of programs that load and attach together. A required one that fails makes the group fail.
+type group struct {
+	name string
+	load func() (*ebpf.CollectionSpec, error)
+	at   []attachment
+}
+
+// way is one way to see the bytes, with the accept hook that goes with it.
+type way struct {
+	name   string
+	what   string
+	groups []group
+}
+
+func programs(names ...string) (list []attachment) {
+	for _, name := range names {
+		list = append(list, attachment{program: name})
+	}
+	return list
+}
+
+func optional(names ...string) (list []attachment) {
+	for _, name := range names {
+		list = append(list, attachment{program: name, optional: true})
+	}
+	return list
+}
+
+// base is attached whatever the way.
+func base() []group {
+	return []group{
+		{"process", bpf.LoadProcess, programs("process_exec", "process_fork", "process_exit")},
+		{"sockets", bpf.LoadSockets, programs("socket_state", "socket_destroyed")},
+	}
+}
+
+// iterators are loaded with base and run on demand.
+func iterators() group {
+	return group{"iterators", bpf.LoadSockets, programs("existing_sockets", "conn_totals", "listener_queues")}
+}
+
+func accepts() group {
+	return group{"accept", bpf.LoadAccept, []attachment{{program: "was_accepted", syscalls: []string{"sys_exit_accept", "sys_exit_accept4"}}}}
+}
+
+// ways in the order of preference.
+func ways() []way {
+	return []way{
+		{"fexit", "BPF trampolines on the socket functions", []group{{
+			"fexit", bpf.LoadFexit,
+			slices.Concat(programs("fentry_send", "fexit_send", "fentry_receive", "fexit_receive", "fexit_accept"),
+				optional("fentry_sendpage", "fexit_sendpage", "fentry_splice", "fexit_splice")),
+		}}},
+		{"kprobe", "kprobes on the socket functions", []group{{
+			"kprobe", bpf.LoadKprobe,
+			slices.Concat(programs("kretprobe_send", "kprobe_send", "kretprobe_receive", "kprobe_receive", "kretprobe_accept"),
+				optional("kretprobe_sendpage", "kprobe_sendpage", "kretprobe_splice", "kprobe_splice")),
+		}}},
+		{"tracepoint", "socket tracepoints", []group{{
+			"tracepoint", bpf.LoadTracepoint,
+			programs("tracepoint_sent", "tracepoint_send", "tracepoint_receive", "tracepoint_consumed"),
+		}, accepts()}},
+		{"syscall", "system call tracepoints", []group{{"syscall", bpf.LoadSyscall, syscalls()}, accepts()}},
+	}
+}
+
+func syscalls() []attachment {
+	return []attachment{
+		{program: "sent", syscalls: []string{
+			"sys_exit_write", "sys_exit_sendto", "sys_exit_writev", "sys_exit_sendmsg", "sys_exit_sendfile64", "sys_exit_splice",
+		}},
+		{program: "received", syscalls: []string{"sys_exit_read", "sys_exit_recvfrom", "sys_exit_readv", "sys_exit_recvmsg", "sys_exit_splice"}},
+		{program: "sent_messages", syscalls: []string{"sys_exit_sendmmsg"}},
+		{program: "received_messages", syscalls: []string{"sys_exit_recvmmsg"}},
+		{program: "send_buffer", syscalls: []string{"sys_enter_write", "sys_enter_sendto"}},
+		{program: "send_vector", syscalls: []string{"sys_enter_writev"}},
+		{program: "send_message", syscalls: []string{"sys_enter_sendmsg"}},
+		{program: "send_messages", syscalls: []string{"sys_enter_sendmmsg"}},
+		{program: "send_pages", syscalls: []string{"sys_enter_sendfile64"}},
+		{program: "splice_pages", syscalls: []string{"sys_enter_splice"}},
+		{program: "receive_buffer", syscalls: []string{"sys_enter_read"}},
+		{program: "receive_flags", syscalls: []string{"sys_enter_recvfrom"}},
+		{program: "receive_vector", syscalls: []string{"sys_enter_readv"}},
+		{program: "receive_message", syscalls: []string{"sys_enter_recvmsg"}},
+		{program: "receive_messages", syscalls: []string{"sys_enter_recvmmsg"}},
+	}
+}
+
+// wayNamed returns the ways to try for a configured method.
+func wayNamed(method string) ([]way, error) {
+	all := ways()
+	if method == "auto" {
+		return all, nil
+	}
+	var names []string
+	for _, w := range all {
+		if w.name == method {
+			return []way{w}, nil
+		}
+		names = append(names, w.name)
+	}
+	return nil, fmt.Errorf("unknown capture method %q: use auto, %s", method, strings.Join(names, ", "))
+}
