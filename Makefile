@@ -1,0 +1,105 @@
+# Toposcope. "make help" lists what can be made; "make run" and "make test" are all that most people need.
+
+# slicelabels: Thanos and Prometheus share label values without copies only under this tag; see ARCHITECTURE.md.
+export GOFLAGS := -tags=slicelabels -buildvcs=false
+export CGO_ENABLED := 0
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w \
+	-X github.com/prometheus/common/version.Version=$(VERSION) \
+	-X github.com/prometheus/common/version.Revision=$(REVISION)
+
+# The modules of this repository: the program, the demo, and what only tests need.
+MODULES := . demo test
+
+# Packages tested with -race: ours, without those that link the Prometheus server.
+RACE := ./collector/... ./protocol/... ./labeler/... ./topology/...
+
+# How long each fuzz target runs in "make test".
+FUZZTIME ?= 10s
+
+STEP := .ci/step
+
+.DEFAULT_GOAL := help
+.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser generate check-generated bench demo clean packages
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ui ## build the UI and all commands into bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	cd demo && go build -trimpath -ldflags '-s -w' -o ../bin/toposcope-demo .
+
+run: build ## build, then run Toposcope and the demo shop until Ctrl-C (as root)
+	@deploy/run.sh
+
+demo: build ## run the demo shop alone
+	bin/toposcope-demo
+
+generate: ## rebuild what is generated: BPF objects and their Go, reference pages, API types
+	@.ci/packages clang llvm libbpf-dev
+	go generate ./...
+	npm --prefix ui run --if-present generate
+
+lint: ui ## gofumpt, go vet and staticcheck on all modules; the UI's linter and type check
+	@$(STEP) "lint: Go" .ci/lint $(MODULES)
+	@$(STEP) "lint: UI" sh -c 'npm --prefix ui run --if-present lint && npm --prefix ui run --if-present typecheck'
+
+# In the order of what a failure costs to find: quick ones first, the ones that need the machine for themselves last.
+test: ## run every test, from a clean clone (as root; installs the Debian packages it needs)
+	@.ci/test
+
+unit: build ## unit and acceptance tests of all modules
+	@$(STEP) "unit tests: toposcope" go test -count=1 ./...
+	@$(STEP) "unit tests: demo" sh -c 'cd demo && go test -count=1 ./...'
+	@$(STEP) "unit tests: load generator, house rules" sh -c 'cd test && go test -count=1 ./load/... ./house/... ./bench/...'
+
+race: ## unit tests under the race detector, without those that link the Prometheus server
+	@$(STEP) "race detector" env CGO_ENABLED=1 go test -race -count=1 $(RACE)
+	@$(STEP) "race detector: demo" sh -c 'cd demo && CGO_ENABLED=1 go test -race -count=1 ./...'
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@$(STEP) "fuzz, $(FUZZTIME) each" .ci/fuzz $(FUZZTIME)
+
+test-bpf: build test-kernels ## the BPF programs: layout, crafted input, and the kernels' guest
+	@$(STEP) "BPF" go test -count=1 ./bpf/... ./collector/probe/... ./collector/ring/...
+
+test-e2e: build ## exact counts against real servers and clients on this host (as root; E2EFLAGS=-long for the nightly load)
+	@$(STEP) "end to end" sh -c 'cd test && go test -count=1 -timeout=60m ./e2e/ $(E2EFLAGS)'
+
+test-kernels: build ## the same programs on another kernel, in a QEMU guest
+	@$(STEP) "kernel guest" sh -c 'cd test && go test -count=1 -timeout=15m ./kernels/...'
+
+test-ui: ui ## the UI's unit tests
+	@$(STEP) "unit tests: UI" npm --prefix ui run --if-present test
+
+test-browser: build ## the UI in headless Chromium
+	@if [ -d test/browser ]; then $(STEP) "browser" sh -c 'cd test && go test -count=1 -timeout=10m ./browser/...'; fi
+
+check-generated: ## fail if "make generate" changes a file
+	@$(STEP) "generated files" .ci/unchanged $(MAKE) --no-print-directory generate
+
+bench: build ## cost of Toposcope: alternated pairs of a closed loop with and without it (as root, about 3 minutes)
+	cd test && go run ./bench $(BENCHFLAGS)
+	go test -run '^$$' -bench . -benchmem ./protocol/... ./collector/ring/... ./topology/
+
+# npm's own lock tells whether what is installed is what is asked for; the page is rebuilt when a source is newer.
+UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
+
+ui: ui/dist/index.html
+
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	npm --prefix ui ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+	npm --prefix ui run build
+	@touch $@
+
+packages: # the Debian packages that tests need, where they are missing
+	@.ci/packages clang llvm libbpf-dev bpftool gcc libc6-dev qemu-system-x86 busybox-static cpio zstd \
+		nginx-light wrk curl iproute2 iptables python3 chromium prometheus
+
+clean: ## remove what was built
+	rm -rf bin ui/dist/assets ui/dist/index.html

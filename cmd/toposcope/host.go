@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/version"
+
+	"github.com/toposcope/toposcope/api"
+	"github.com/toposcope/toposcope/api/store/tsdb"
+	"github.com/toposcope/toposcope/cmd/internal/config"
+	"github.com/toposcope/toposcope/cmd/internal/pipeline"
+	"github.com/toposcope/toposcope/collector/probe"
+	"github.com/toposcope/toposcope/labeler"
+	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/all"
+	"github.com/toposcope/toposcope/topology"
+	"github.com/toposcope/toposcope/topology/history"
+	"github.com/toposcope/toposcope/topology/metrics"
+	"github.com/toposcope/toposcope/ui"
+)
+
+// host is everything that toposcope run consists of.
+type host struct {
+	log     *slog.Logger
+	flags   *runFlags
+	started time.Time
+
+	mu  sync.Mutex
+	cfg *config.Config // in force
+
+	probe    *probe.Probe
+	labeler  *labeler.Labeler
+	topology *topology.Topology
+	pipeline *pipeline.Pipeline
+	registry *prometheus.Registry
+	store    *tsdb.Store
+	writer   *tsdb.Writer
+	api      *api.API
+}
+
+func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
+	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry()}
+	var err error
+	h.probe, err = probe.New(probe.Options{
+		Method: cfg.Capture.Method, RingBytes: f.ringBytes, StatsInterval: h.statsInterval(), Logger: log.With("stage", "capture"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.newStages(); err != nil {
+		h.close()
+		return nil, err
+	}
+	if err := h.newStore(); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// statsInterval is how often connections' totals are read: as often as series are written.
+func (h *host) statsInterval() time.Duration {
+	if h.flags.statsInterval > 0 {
+		return h.flags.statsInterval
+	}
+	return time.Duration(h.cfg.Global.ScrapeInterval)
+}
+
+func (h *host) newStages() error {
+	specs := slices.DeleteFunc(all.Specs(), func(s *protocol.Spec) bool { return !slices.Contains(h.cfg.Capture.Protocols, s.Name) })
+	var err error
+	if h.labeler, err = newLabeler(h.cfg, h.probe, h.log); err != nil {
+		return err
+	}
+	h.topology, err = topology.New(topology.Config{
+		Protocols: specs, Routes: h.cfg.RouteRules(), Limits: h.cfg.Limits.Topology(),
+		NoInstanceEdges: !h.cfg.Metrics.InstanceEdges, ProcessPID: h.cfg.Metrics.ProcessPID, BusinessLabels: labeler.LabelNames(h.cfg.Labels),
+	}, h.labeler)
+	if err != nil {
+		return err
+	}
+	h.pipeline = pipeline.New(h.probe, specs, protocol.Config{}, h.labeler, h.topology)
+	collector, err := metrics.New(h.topology, metrics.Sources{
+		Build:    metrics.Build{Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version()},
+		Method:   func() string { return h.probe.Status().Method },
+		Programs: func() map[string]bool { return h.probe.Status().Programs },
+		Events:   func() uint64 { return h.counters().Events },
+		Lost:     func() map[string]uint64 { return h.counters().Lost },
+		Trackers: h.pipeline.Counters,
+	}, nil)
+	if err != nil {
+		return err
+	}
+	h.registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return nil
+}
+
+// counters reads the kernel's; what cannot be read shows as zero, and once in the log.
+func (h *host) counters() probe.Counters {
+	c, err := h.probe.Counters()
+	if err != nil {
+		h.log.Debug("The kernel's counters cannot be read", "err", err)
+	}
+	return c
+}
+
+func (h *host) newStore() error {
+	var err error
+	h.store, err = tsdb.Open(tsdb.Options{
+		Dir: h.flags.storagePath, Retention: time.Duration(h.flags.retention), MinFreeBytes: h.flags.minFreeDiskBytes,
+		Logger: h.log.With("stage", "store"), Registerer: h.registry,
+	})
+	if err != nil {
+		return err
+	}
+	h.writer = tsdb.NewWriter(h.store, tsdb.WriterOptions{
+		Gatherer: h.registry, Interval: time.Duration(h.cfg.Global.ScrapeInterval), Logger: h.log.With("stage", "store"), Registerer: h.registry,
+	})
+	return nil
+}
+
+func (h *host) newAPI(f *runFlags, listener, health net.Listener) (*api.API, error) {
+	engine := tsdb.NewEngine(tsdb.EngineOptions{Logger: h.log, Registerer: h.registry})
+	return api.New(api.Options{
+		Listener: listener, HealthListener: health, WebConfigFile: f.webConfigFile,
+		EnableLifecycle: f.enableLifecycle, EnablePprof: f.enablePprof,
+		Graphs:     history.New(h.store, history.Options{Interval: time.Duration(h.cfg.Global.ScrapeInterval)}),
+		Prometheus: tsdb.NewHandler(tsdb.HandlerOptions{Store: h.store, Engine: engine, Writer: h.writer, Logger: h.log}),
+		Gatherer:   h.registry,
+		Ready:      func() error { return errors.Join(h.probe.Ready(), h.store.Ready()) },
+		Reload:     h.reload,
+		Capture:    h.probe,
+		Status:     h.status,
+		UI:         ui.Files(),
+		Logger:     h.log.With("stage", "api"),
+		Registerer: h.registry,
+	})
+}
+
+func (h *host) status() api.Status {
+	capture, counters := h.probe.Status(), h.counters()
+	s := api.Status{
+		Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version(), StartTime: h.started,
+		Capture: api.CaptureStatus{Method: capture.Method},
+		Store:   api.StoreStatus{Path: h.flags.storagePath, RetentionSeconds: time.Duration(h.flags.retention).Seconds()},
+	}
+	for name, attached := range capture.Programs {
+		s.Capture.Programs = append(s.Capture.Programs, api.ProgramStatus{Name: name, Attached: attached, Error: capture.Failures[name]})
+	}
+	slices.SortFunc(s.Capture.Programs, func(a, b api.ProgramStatus) int { return strings.Compare(a.Name, b.Name) })
+	var lost uint64
+	for _, n := range counters.Lost {
+		lost += n
+	}
+	s.Stages = append(s.Stages, api.StageStatus{Name: "capture", Events: counters.Events, Lost: lost})
+	var exchanges, gaps uint64
+	for _, c := range h.pipeline.Counters() {
+		for _, n := range c.Exchanges {
+			exchanges += n
+		}
+		for _, n := range c.StreamGaps {
+			gaps += n
+		}
+	}
+	s.Stages = append(s.Stages, api.StageStatus{Name: "protocol", Events: exchanges, Lost: gaps})
+	if t, err := h.store.StartTime(); err == nil {
+		s.Store.OldestTime = &t
+	}
+	return s
+}
+
+// reload applies the configuration file anew; one that is wrong leaves the old one in force.
+func (h *host) reload(context.Context) error {
+	cfg, err := config.Load(h.flags.configFile, names(all.Specs()))
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := applyLabels(cfg, h.labeler, h.probe); err != nil {
+		return err
+	}
+	h.writer.SetInterval(time.Duration(cfg.Global.ScrapeInterval))
+	if cfg.Capture.Method != h.cfg.Capture.Method || cfg.Limits != h.cfg.Limits || cfg.Metrics != h.cfg.Metrics {
+		h.log.Warn("capture.method, limits and metrics take effect at the next start")
+	}
+	h.cfg = cfg
+	h.log.Info("The configuration was loaded", "file", h.flags.configFile)
+	return nil
+}
+
+func (h *host) reloadOnHangup(ctx context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+			if err := h.reload(ctx); err != nil {
+				h.log.Error("The configuration stays as it was", "err", err)
+			}
+		}
+	}
+}
+
+func (h *host) close() {
+	if h.probe != nil {
+		h.probe.Close()
+	}
+	if h.store != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if err := h.store.Close(ctx); err != nil {
+			h.log.Error("Closing the store failed", "err", fmt.Sprint(err))
+		}
+	}
+}

@@ -1,0 +1,14 @@
+// Package all lists every protocol that Toposcope knows, in the order in which they are asked whether bytes are theirs.
+package all
+
+import (
+	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/http1"
+)
+
+// Specs returns the protocols, the strictest sniffers first.
+func Specs() []*protocol.Spec {
+	return []*protocol.Spec{
+		http1.Spec(),
+	}
+}

@@ -1,0 +1,204 @@
+package http1
+
+import (
+	"bytes"
+
+	"github.com/toposcope/toposcope/protocol"
+)
+
+// maxChunkLine bounds the line that begins a chunk, extensions included, and each trailer.
+const maxChunkLine = 8 << 10
+
+// chunks goes on with a chunked body.
+func (p *parser) chunks(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
+	n, done, err := d.walk(c.Data)
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case done:
+		d.open = false
+		return n, part(c, p.kind(c.Dir)), nil
+	case n == 0 && c.Then == protocol.Hole:
+		d.mode, d.chunked = astray, true
+		return len(c.Data) + int(c.Missing), nil, nil
+	default:
+		return n, nil, nil
+	}
+}
+
+// walk goes along a chunked body (RFC 9112 section 7.1) and returns how many bytes it is done with; done when the body has
+// ended with them.
+func (d *direction) walk(data []byte) (n int, done bool, err error) {
+	for n < len(data) {
+		rest := data[n:]
+		if d.mode == atChunkEnd {
+			switch {
+			case rest[0] == '\n':
+				n++
+			case rest[0] != '\r':
+				return n, false, protocol.ErrSyntax
+			case len(rest) == 1:
+				return n, false, nil
+			case rest[1] != '\n':
+				return n, false, protocol.ErrSyntax
+			default:
+				n += 2
+			}
+			d.mode = atChunkSize
+			continue
+		}
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			if len(rest) > maxChunkLine {
+				return n, false, protocol.ErrSyntax
+			}
+			return n, false, nil
+		}
+		line := trimCR(rest[:end])
+		if d.mode == atTrailers {
+			n += end + 1
+			if len(line) == 0 {
+				d.mode = atHead
+				return n, true, nil
+			}
+			continue
+		}
+		size, ok := chunkSize(line)
+		switch {
+		case !ok:
+			return n, false, protocol.ErrSyntax
+		case size == 0:
+			d.mode = atTrailers
+		default:
+			d.mode = atChunkEnd
+		}
+		n += end + 1 + size
+	}
+	return n, false, nil
+}
+
+// chunkSize reads the size at the start of a chunk's line; extensions after it are of no interest.
+func chunkSize(line []byte) (size int, ok bool) {
+	i := 0
+	for ; i < len(line) && i < 14; i++ {
+		b := line[i]
+		switch {
+		case '0' <= b && b <= '9':
+			b -= '0'
+		case 'a' <= b && b <= 'f':
+			b -= 'a' - 10
+		case 'A' <= b && b <= 'F':
+			b -= 'A' - 10
+		default:
+			b = 0xff
+		}
+		if b == 0xff {
+			break
+		}
+		size = size<<4 | int(b)
+	}
+	if i == 0 {
+		return 0, false
+	}
+	rest := bytes.TrimLeft(line[i:], " \t")
+	return size, len(rest) == 0 || rest[0] == ';'
+}
+
+// toClose goes on with a body that the close ends.
+func (p *parser) toClose(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
+	n := len(c.Data)
+	switch c.Then {
+	case protocol.Ended:
+		if !d.open {
+			return n, nil, nil
+		}
+		d.open = false
+		return n, part(c, p.kind(c.Dir)), nil
+	case protocol.Hole:
+		n += int(c.Missing)
+	}
+	return n, nil, nil
+}
+
+// stray passes over bytes until something says where a message begins or the open one ends.
+func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
+	switch c.Then {
+	case protocol.Hole:
+		d.matched = 0
+		return len(c.Data) + int(c.Missing), nil, nil
+	case protocol.Ended, protocol.Idle:
+		if !d.open {
+			return len(c.Data), nil, nil
+		}
+		d.open = false
+		return len(c.Data), part(c, p.kind(c.Dir)), nil
+	}
+	if c.Turn {
+		switch p.begins(c.Dir, c.Data) {
+		case protocol.Yes:
+			*d = direction{}
+			return p.head(c, d)
+		case protocol.More:
+			return 0, nil, nil
+		}
+	}
+	if !d.chunked {
+		return len(c.Data), nil, nil
+	}
+	if end := d.lastChunk(c.Data, c.Call); end > 0 {
+		*d = direction{}
+		return end, part(c, p.kind(c.Dir)), nil
+	}
+	return len(c.Data), nil, nil
+}
+
+// last is the end of a chunked body without trailers.
+const last = "\r\n0\r\n\r\n"
+
+// lastChunk finds the end of a chunked body in data, which ends where a call ended: a chunk of size 0 and trailers at the
+// very end, or in front of another head. It may have begun in the data before. 0: not there.
+func (d *direction) lastChunk(data []byte, start bool) int {
+	if rest := last[d.matched:]; d.matched > 0 {
+		if len(data) < len(rest) && string(data) == rest[:len(data)] {
+			d.matched += uint8(len(data))
+			return 0
+		}
+		if after, ok := bytes.CutPrefix(data, []byte(rest)); ok && (len(after) == 0 || bytes.HasPrefix(after, []byte("HTTP/1."))) {
+			return len(rest)
+		}
+	}
+	d.matched = beginsLast(data)
+	if i := bytes.Index(data, []byte(last+"HTTP/1.")); i >= 0 {
+		return i + len(last)
+	}
+	if !bytes.HasSuffix(data, []byte("\r\n\r\n")) {
+		return 0
+	}
+	i := bytes.LastIndex(data, []byte(last[:5]))
+	switch {
+	case i >= 0:
+		i += 5
+	case start && bytes.HasPrefix(data, []byte(last[2:5])):
+		i = 3
+	default:
+		return 0
+	}
+	for trailers := data[i : len(data)-2]; len(trailers) > 0; {
+		var line []byte
+		line, trailers, _ = bytes.Cut(trailers, []byte("\r\n"))
+		if bytes.IndexByte(line, ':') <= 0 {
+			return 0
+		}
+	}
+	return len(data)
+}
+
+// beginsLast is how many bytes at the end of data may be the beginning of a last chunk.
+func beginsLast(data []byte) uint8 {
+	for n := min(len(data), len(last)-1); n > 0; n-- {
+		if string(data[len(data)-n:]) == last[:n] {
+			return uint8(n)
+		}
+	}
+	return 0
+}

@@ -1,0 +1,151 @@
+package http1
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/toposcope/toposcope/protocol"
+)
+
+// request returns the message of a request head of n bytes that comes after lead bytes of empty lines.
+func (p *parser) request(c *protocol.Chunk, d *direction, h *header, lead, n int) (int, *protocol.Message, error) {
+	m := c.Message
+	m.Reset()
+	m.Kind = protocol.Request
+	h.requestAttrs(&m.Attrs)
+	*d = direction{}
+	switch {
+	case !h.told:
+		return d.truncated(c, m, h)
+	case h.encoded && !h.chunked, !h.encoded && h.badLength:
+		// Its length cannot be known (RFC 9112 section 6.3); servers answer 400 and close.
+		d.mode, d.open, m.Part = astray, true, protocol.PartHead
+		return lead + n, m, nil
+	case h.chunked:
+		return d.streamed(c, m, lead+n)
+	case h.length > 0:
+		n += int(h.length)
+	}
+	m.Size = int64(n)
+	return lead + n, m, nil
+}
+
+// truncated returns m, whose head is cut off by a hole. What follows is part of it until the next turn.
+func (d *direction) truncated(c *protocol.Chunk, m *protocol.Message, h *header) (int, *protocol.Message, error) {
+	d.mode, d.chunked, d.open = astray, h.chunked, true
+	m.Part, m.Truncated = protocol.PartHead, true
+	return len(c.Data) + int(c.Missing), m, nil
+}
+
+// streamed returns m, whose head has n bytes and whose body is chunked: whole, if the end is there already.
+func (d *direction) streamed(c *protocol.Chunk, m *protocol.Message, n int) (int, *protocol.Message, error) {
+	d.mode = atChunkSize
+	body := c.Data[n:]
+	took, done, err := d.walk(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !done {
+		d.open, m.Part = true, protocol.PartHead
+	}
+	return n + took, m, nil
+}
+
+// response returns the message of a response head of n bytes.
+func (p *parser) response(c *protocol.Chunk, d *direction, h *header, n int) (int, *protocol.Message, error) {
+	m := c.Message
+	m.Reset()
+	m.Kind = protocol.Response
+	m.Outcome, m.Error = outcome(h.status)
+	m.Attrs.Add(protocol.HTTPResponseStatusCode, h.code)
+	*d = direction{}
+	if h.status < 200 {
+		if h.status != 101 {
+			m.Kind = protocol.Interim
+			if !h.told {
+				return d.truncated(c, m, h)
+			}
+			return n, m, nil
+		}
+		return n, m, &protocol.Upgrade{To: upgradeTo(h.upgrade)}
+	}
+	if !h.told {
+		return d.truncated(c, m, h)
+	}
+	if c.Request == nil {
+		return d.unasked(c, m, h, n)
+	}
+	method := c.Request.Attrs.Get(protocol.HTTPRequestMethod)
+	switch {
+	case string(method) == "CONNECT" && h.status < 300:
+		return n, m, &protocol.Upgrade{}
+	case string(method) == "HEAD":
+		return n, m, nil
+	}
+	return d.body(c, m, h, n)
+}
+
+// body frames a response's body (RFC 9112 section 6.3).
+func (d *direction) body(c *protocol.Chunk, m *protocol.Message, h *header, n int) (int, *protocol.Message, error) {
+	switch {
+	case h.status == 204 || h.status == 304:
+		return n, m, nil
+	case h.chunked:
+		return d.streamed(c, m, n)
+	case !h.encoded && h.length >= 0 && !h.badLength:
+		return n + int(h.length), m, nil
+	default:
+		d.mode, d.open, m.Part = untilClose, true, protocol.PartHead
+		return n, m, nil
+	}
+}
+
+// unasked frames the body of a response whose request is not known. If that was a HEAD there is none, whatever the head
+// says, so the bytes decide: what follows at once and is no other head is the body.
+func (d *direction) unasked(c *protocol.Chunk, m *protocol.Message, h *header, n int) (int, *protocol.Message, error) {
+	rest := c.Data[n:]
+	if len(rest) > 0 && !bytes.HasPrefix(rest, []byte("HTTP/")) {
+		return d.body(c, m, h, n)
+	}
+	if len(rest) == 0 && h.status != 204 && h.status != 304 && h.length != 0 {
+		d.mode = astray
+	}
+	return n, m, nil
+}
+
+// upgradeTo is the protocol that an Upgrade field names first.
+func upgradeTo(value []byte) string {
+	if len(value) > 64 {
+		value = value[:64]
+	}
+	name, _, _ := strings.Cut(string(value), ",")
+	name, _, _ = strings.Cut(name, "/")
+	switch name = strings.ToLower(strings.TrimSpace(name)); name {
+	case "h2c":
+		return "h2"
+	case "":
+		return "unknown"
+	}
+	return name
+}
+
+// codes are the status codes that are an error.type of their own, three digits each.
+const codes = "" +
+	"400401402403404405406407408409410411412413414415416417418419420421422423424425426427428429430431432433434435436437438439440441442443444445446447448449" +
+	"450451452453454455456457458459460461462463464465466467468469470471472473474475476477478479480481482483484485486487488489490491492493494495496497498499" +
+	"500501502503504505506507508509510511512513514515516517518519520521522523524525526527528529530531532533534535536537538539540541542543544545546547548549" +
+	"550551552553554555556557558559560561562563564565566567568569570571572573574575576577578579580581582583584585586587588589590591592593594595596597598599"
+
+// outcome judges a status by the rule of failure: 5xx failed, 4xx is the caller's own mistake.
+func outcome(status int) (protocol.Outcome, string) {
+	switch {
+	case status < 400:
+		return protocol.OK, ""
+	case status < 500:
+		return protocol.Rejected, codes[(status-400)*3 : (status-400)*3+3]
+	case status < 600:
+		return protocol.Failed, codes[(status-400)*3 : (status-400)*3+3]
+	default:
+		return protocol.Failed, "_OTHER"
+	}
+}

@@ -1,0 +1,378 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/toposcope/toposcope/collector/event"
+)
+
+// message takes in what a parser returned: n bytes from the stream's pos on are the message's.
+func (t *Tracker) message(c *conn, d event.Dir, v *view, m *Message, n uint64) {
+	st := &c.dirs[d]
+	if m.Part == PartEnd {
+		t.partEnd(c, d, v, m, n)
+		return
+	}
+	first, _ := v.at(st.pos)
+	if m.Start.IsZero() {
+		m.Start = first.at
+	}
+	m.Task = first.task
+	to := st.pos + n
+	m.End = m.Start
+	if last := min(to, st.end); last > st.pos {
+		l, _ := v.at(last - 1)
+		m.End = l.at
+	}
+	if m.Size == 0 {
+		m.Size = int64(n)
+	}
+	whole := m.Part == PartWhole && to <= st.end
+	switch m.Kind {
+	case Request, OneWay:
+		t.request(c, d, m, whole)
+	case Response:
+		t.response(c, d, m, whole)
+	case Interim:
+		if c.vague {
+			t.endOpen(c, d, false)
+		}
+	}
+}
+
+// begun notes that m, which is in the pairer's care, has not ended yet.
+func (st *stream) begun(m *Message) {
+	st.open, st.openAt, st.byPart = m, st.pos, m.Part == PartHead
+}
+
+func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool) {
+	p, st := &c.pair, &c.dirs[d]
+	if !p.knowsDir {
+		p.knowsDir, p.reqDir = true, d
+	}
+	if !p.byID && d != p.reqDir {
+		return
+	}
+	t.endOpen(c, d, false)
+	if p.trust == probation && p.outstanding.n == 0 && p.held.n >= probationLength {
+		t.confirm(c)
+	}
+	if !p.admit(c.quiet) {
+		t.missed(c, 1)
+		return
+	}
+	// An answer whose end goes by unseen is still open when the next request comes; that is no pipelining.
+	if p.outstanding.n > 0 && !p.byID && !c.vague && !t.pipelining(c) {
+		return
+	}
+	if p.outstanding.n >= t.cfg.MaxPipelined {
+		t.overflow(c)
+		if !p.byID {
+			t.missed(c, 1)
+			return
+		}
+	}
+	m = t.own(m)
+	p.outstanding.push(m)
+	if m.NoReply || m.Kind == OneWay {
+		p.outstanding.remove(m)
+		t.emit(c, m)
+		return
+	}
+	if !whole {
+		st.begun(m)
+	}
+	t.adoptOrphan(c, m)
+}
+
+// pipelining notes that a request came while another is outstanding. It reports whether the request may be taken.
+func (t *Tracker) pipelining(c *conn) bool {
+	p := &c.pair
+	p.pipelined, p.clean = true, 0
+	if !c.wide && t.verdicts != nil && !c.spec.Capture.Whole {
+		// Many small answers make one turn: the head of a turn no longer holds the head of each of them.
+		c.wide = true
+		t.verdicts.SetVerdict(c.id, Verdict{Head: t.cfg.MaxBuffer, Tail: c.spec.Capture.Tail})
+	}
+	if p.trust != probation {
+		return true
+	}
+	n := p.outstanding.n + p.held.n + 1
+	t.dropAll(c)
+	p.trust = lost
+	t.missed(c, n)
+	return false
+}
+
+// overflow makes room in a pairer whose queue is full: in order it cannot know what to forget, by ID it forgets the oldest.
+func (t *Tracker) overflow(c *conn) {
+	t.count.evictedRequests.Add(1)
+	if c.pair.byID {
+		t.drop(c, c.pair.outstanding.head)
+		t.missed(c, 1)
+		return
+	}
+	t.forget(c, nil, c.pair.outstanding.n)
+}
+
+// adoptOrphan pairs a request with an answer that was seen before it: a call that sends may return, and be numbered,
+// after another thread has read the answer. The request is older by the clock, or the answer is not its own.
+func (t *Tracker) adoptOrphan(c *conn, req *Message) {
+	p := &c.pair
+	resp := p.orphan
+	if resp == nil {
+		return
+	}
+	p.orphan = nil
+	if p.outstanding.n > 1 || !req.Start.Before(resp.Start) {
+		t.recycle(resp)
+		return
+	}
+	req.answer = resp
+	t.finish(c, req)
+}
+
+func (t *Tracker) response(c *conn, d event.Dir, m *Message, whole bool) {
+	p, st := &c.pair, &c.dirs[d]
+	if !p.knowsDir {
+		p.knowsDir, p.reqDir = true, d.Reverse()
+	}
+	if !p.byID && d == p.reqDir {
+		return
+	}
+	t.endOpen(c, d, false)
+	req := p.match(m.ID)
+	if req == nil {
+		t.orphan(c, m, whole)
+		return
+	}
+	req.answer = t.own(m)
+	if whole {
+		t.finish(c, req)
+		return
+	}
+	st.begun(req.answer)
+}
+
+// orphan handles a response whose request was not seen.
+func (t *Tracker) orphan(c *conn, m *Message, whole bool) {
+	p := &c.pair
+	t.count.orphans.Add(1)
+	switch {
+	case p.byID:
+	case p.trust == probation && p.held.n > 0:
+		// It was left over: what is held was paired one off.
+		n := p.held.n
+		t.dropAll(c)
+		p.trust, p.pipelined = lost, true
+		t.missed(c, n)
+	case p.trust == synced && whole:
+		t.recycle(p.orphan)
+		p.orphan = t.own(m)
+	}
+}
+
+// partEnd ends the open message that m is the end of.
+func (t *Tracker) partEnd(c *conn, d event.Dir, v *view, m *Message, n uint64) {
+	p, st := &c.pair, &c.dirs[d]
+	var open *Message
+	var req *Message
+	from := st
+	if m.Kind == Response {
+		if req = p.answering(m.ID); req == nil {
+			return
+		}
+		open = req.answer
+		if !p.byID {
+			from = &c.dirs[p.reqDir.Reverse()]
+		}
+	} else {
+		if open = st.open; p.byID {
+			open = p.match(m.ID)
+		}
+		if open == nil || !p.byID && (open.Kind == Response || !st.byPart) {
+			return
+		}
+	}
+	open.End = ns(from.took)
+	if n > 0 && from == st {
+		l, _ := v.at(min(st.pos+n, st.end) - 1)
+		open.End = l.at
+	}
+	switch {
+	case p.byID:
+		open.Size += m.Size
+	case from == st:
+		open.Size = int64(st.pos + n - st.openAt)
+	default:
+		t.settle(from)
+		open.End, open.Size = ns(from.took), int64(from.pos-from.openAt)
+	}
+	open.Truncated = open.Truncated || m.Truncated
+	if m.Error != "" {
+		open.Outcome, open.Error = m.Outcome, m.Error
+	}
+	for i := range m.Attrs.Len() {
+		open.Attrs.Set(m.Attrs.At(i))
+	}
+	if from.open == open {
+		from.open = nil
+	}
+	c.vague = false
+	if req != nil {
+		t.finish(c, req)
+	}
+}
+
+// settle takes what a stream holds as part of the message that just ended.
+func (t *Tracker) settle(st *stream) {
+	if st.run == nil {
+		return
+	}
+	st.took = st.run.marks[len(st.run.marks)-1].at.UnixNano()
+	st.pos = st.end
+	t.releaseRun(st)
+}
+
+// arrived is called when the bytes that direction d skipped have all gone by.
+func (t *Tracker) arrived(c *conn, d event.Dir) {
+	if st := &c.dirs[d]; st.open != nil && !st.byPart {
+		t.endOpen(c, d, false)
+	}
+}
+
+// endOpen ends the open message of direction d at its last byte, where nothing else says that it ended.
+func (t *Tracker) endOpen(c *conn, d event.Dir, truncated bool) {
+	st := &c.dirs[d]
+	m := st.open
+	if m == nil {
+		return
+	}
+	st.open = nil
+	m.End = ns(st.took)
+	if st.byPart {
+		m.Size = int64(min(st.pos, st.end) - st.openAt)
+		c.vague = false
+	}
+	m.Truncated = m.Truncated || truncated
+	if m.Kind != Response {
+		return
+	}
+	for req := c.pair.outstanding.head; req != nil; req = req.next {
+		if req.answer == m {
+			t.finish(c, req)
+			return
+		}
+	}
+}
+
+// finish ends an exchange whose request has its answer.
+func (t *Tracker) finish(c *conn, req *Message) {
+	p := &c.pair
+	p.outstanding.remove(req)
+	t.disown(c, req)
+	c.errors = 0
+	c.exchanges++
+	c.sinceExchange = 0
+	if c.exchanges >= 1<<16 {
+		c.exchanges, c.segments = c.exchanges/2, c.segments/2
+	}
+	if p.outstanding.n == 0 && p.clean < cleanHistory {
+		p.clean++
+	}
+	if p.trust == probation && !p.byID {
+		p.held.push(req)
+		t.watchOver(c)
+		return
+	}
+	t.emit(c, req)
+}
+
+// disown forgets that m or its answer is open: they are about to leave the pairer.
+func (t *Tracker) disown(c *conn, m *Message) {
+	for d := range c.dirs {
+		st := &c.dirs[d]
+		if st.open == nil || st.open != m && st.open != m.answer {
+			continue
+		}
+		if st.byPart {
+			st.open.Size = int64(min(st.pos, st.end) - st.openAt)
+		}
+		st.open = nil
+	}
+}
+
+// emit hands an exchange to the sink and takes its messages out of use. req has left the queue.
+func (t *Tracker) emit(c *conn, req *Message) {
+	resp := req.answer
+	x := &t.x
+	*x = Exchange{Conn: c.id, Side: c.side(), Task: req.Task, Protocol: c.spec, Request: req, Response: resp}
+	switch {
+	case resp != nil:
+		x.Outcome, x.Error = resp.Outcome, resp.Error
+		if x.Side == ServerSide && resp.Task != (event.Task{}) {
+			x.Task = resp.Task
+		}
+	case !req.NoReply && req.Kind != OneWay:
+		x.Outcome, x.Error = Failed, ErrorUnanswered
+	}
+	if resp != nil && resp.End.Before(req.Start) {
+		resp.End = req.Start
+		t.count.clamps.Add(1)
+	}
+	t.count.protocols[c.proto].exchanges[x.Outcome].Add(1)
+	t.sink.Exchange(x)
+	t.recycle(req)
+}
+
+// unattributed notes that bytes of direction d went by that belong to no message: what is still unanswered at the end may
+// have been answered by them.
+func (c *conn) unattributed(d event.Dir) {
+	if p := &c.pair; p.knowsDir && d != p.reqDir {
+		for m := p.outstanding.head; m != nil; m = m.next {
+			m.doubt = true
+		}
+	}
+}
+
+// side is the end that was watched: as the connection was opened, else as requests go.
+func (c *conn) side() Side {
+	switch {
+	case c.role == event.RoleClient:
+		return ClientSide
+	case c.role == event.RoleServer:
+		return ServerSide
+	case c.pair.reqDir == event.Received:
+		return ServerSide
+	default:
+		return ClientSide
+	}
+}
+
+// confirm lets go of the exchanges on probation: they were right.
+func (t *Tracker) confirm(c *conn) {
+	for m := c.pair.held.pop(); m != nil; m = c.pair.held.pop() {
+		t.emit(c, m)
+	}
+	if c.pair.trust == probation {
+		c.pair.trust = synced
+	}
+}
+
+// unanswered ends all that is outstanding at the end of the connection.
+func (t *Tracker) unanswered(c *conn, at time.Time) {
+	p := &c.pair
+	for m := p.outstanding.pop(); m != nil; m = p.outstanding.pop() {
+		if m.doubt {
+			t.missed(c, 1)
+			t.recycle(m)
+			continue
+		}
+		m.End = at
+		if at.Before(m.Start) {
+			m.End = m.Start
+			t.count.clamps.Add(1)
+		}
+		t.emit(c, m)
+	}
+}

@@ -1,0 +1,207 @@
+package protocoltest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/protocol"
+)
+
+// maxSplits bounds how many points of a transcript are tried; long ones are sampled evenly.
+const maxSplits = 600
+
+// Run replays every transcript in the folder testdata of the package under test, with spec as the only protocol known.
+func Run(t *testing.T, spec *protocol.Spec) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts in testdata: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		t.Run(name, func(t *testing.T) {
+			tr, err := Parse(file, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, side := range []protocol.Side{protocol.ClientSide, protocol.ServerSide} {
+				t.Run(side.String(), func(t *testing.T) {
+					s := suite{tr: tr, side: side, specs: []*protocol.Spec{spec}, base: record(tr, side)}
+					s.run(t)
+				})
+			}
+		})
+	}
+}
+
+// suite is one transcript from one of its ends.
+type suite struct {
+	tr    *Transcript
+	side  protocol.Side
+	specs []*protocol.Spec
+	base  script
+	full  []got // the exchanges of the transcript as it is
+}
+
+func (s *suite) play(sc script) *result { return replay(s.specs, sc.opened, sc.events()) }
+
+func (s *suite) run(t *testing.T) {
+	whole := s.play(s.base)
+	s.full = whole.exchanges
+	s.exact(t, "whole", whole)
+	if t.Failed() {
+		return
+	}
+	t.Run("byte by byte", func(t *testing.T) { s.exact(t, "", s.play(s.base.splitEvery(s.step()))) })
+	t.Run("split", s.split)
+	t.Run("swapped", s.swapped)
+	t.Run("cut", s.cut)
+	t.Run("lost", s.lost)
+	t.Run("attached", s.attached)
+}
+
+// step is 1 but for very long transcripts.
+func (s *suite) step() int { return 1 + s.size()>>15 }
+
+func (s *suite) size() int {
+	n := 0
+	for _, seg := range s.base.segments {
+		n += len(seg.Data)
+	}
+	return n
+}
+
+func (s *suite) split(t *testing.T) {
+	step := 1 + s.size()/maxSplits
+	for i, seg := range s.base.segments {
+		for at := 1; at < len(seg.Data); at += step {
+			s.exact(t, fmt.Sprintf("segment %d at %d", i, at), s.play(s.base.splitAt(i, at)))
+		}
+	}
+}
+
+func (s *suite) swapped(t *testing.T) {
+	events := s.base.events()
+	for i := 1; i < len(events); i++ {
+		swapped := slices.Clone(events)
+		swapped[i-1], swapped[i] = swapped[i], swapped[i-1]
+		s.exact(t, fmt.Sprintf("events %d and %d", i-1, i), replay(s.specs, s.base.opened, swapped))
+	}
+}
+
+// cut replays at capture limits. At the protocol's own nothing may be missing; at any nothing may be wrong.
+func (s *suite) cut(t *testing.T) {
+	own := s.specs[0].Capture
+	for _, limit := range [][2]int{{own.Head, own.Tail}, {4096, 64}, {1024, 256}, {256, 64}, {100, 32}, {64, 16}, {32, 0}, {16, 4}, {0, 16}} {
+		if own.Whole && limit[0] != own.Head {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d+%d", limit[0], limit[1]), func(t *testing.T) {
+			r := s.play(s.base.cut(limit[0], limit[1]))
+			s.among(t, "", r, agrees)
+			if limit[0] == own.Head && len(r.exchanges) != len(s.full) && s.tr.Undecoded == "" {
+				t.Errorf("%d exchanges at the protocol's own limit, want %d:\n%s", len(r.exchanges), len(s.full), list(r.exchanges))
+			}
+		})
+	}
+}
+
+func (s *suite) lost(t *testing.T) {
+	for _, sc := range []script{s.base, s.base.splitEvery(1 + s.size()/200)} {
+		for i := range sc.segments {
+			label := fmt.Sprintf("segment %d of %d", i, len(sc.segments))
+			r := s.play(sc.without(i))
+			s.among(t, label, r, same)
+			if sc.closed != nil && len(r.exchanges) < len(s.full) && r.gaps == 0 && !r.refused {
+				t.Errorf("%s: %d of %d exchanges and no gap reported", label, len(r.exchanges), len(s.full))
+			}
+		}
+	}
+}
+
+func (s *suite) attached(t *testing.T) {
+	for i := range s.base.segments {
+		s.among(t, fmt.Sprintf("unannounced from segment %d", i), s.play(s.base.from(i)), same)
+		s.among(t, fmt.Sprintf("from segment %d", i), s.play(s.base.attachedAt(i)), same)
+	}
+}
+
+// exact wants what the transcript expects.
+func (s *suite) exact(t *testing.T, label string, r *result) {
+	t.Helper()
+	s.sound(t, label, r)
+	if len(r.exchanges) != len(s.tr.Want) {
+		t.Errorf("%s: %d exchanges, want %d:\n%s", label, len(r.exchanges), len(s.tr.Want), list(r.exchanges))
+		return
+	}
+	for i, w := range s.tr.Want {
+		if err := w.check(&r.exchanges[i]); err != nil {
+			t.Errorf("%s: exchange %d: %v\ngot  %s", label, i, err, &r.exchanges[i])
+		}
+	}
+	for why, n := range r.open.Undecoded {
+		if want := int64(0); string(why) == s.tr.Undecoded {
+			want = 1
+			if n != want {
+				t.Errorf("%s: undecoded %s is %d, want %d", label, why, n, want)
+			}
+		} else if n != want {
+			t.Errorf("%s: undecoded %s is %d", label, why, n)
+		}
+	}
+	if n := r.end.ParseErrors[s.specs[0].Name]; n != s.tr.ParseErrors {
+		t.Errorf("%s: %d parse errors, want %d", label, n, s.tr.ParseErrors)
+	}
+	if r.gaps != 0 && s.tr.ParseErrors == 0 {
+		t.Errorf("%s: %d gaps reported", label, r.gaps)
+	}
+}
+
+// among wants nothing but exchanges of the transcript, each at most once.
+func (s *suite) among(t *testing.T, label string, r *result, equal func(part, full *got) bool) {
+	t.Helper()
+	s.sound(t, label, r)
+	left := slices.Clone(s.full)
+	for i := range r.exchanges {
+		g := &r.exchanges[i]
+		at := slices.IndexFunc(left, func(f got) bool { return equal(g, &f) })
+		if at < 0 {
+			t.Errorf("%s: an exchange that never was:\n%s\nof\n%s", label, g, list(s.full))
+			continue
+		}
+		left = slices.Delete(left, at, at+1)
+	}
+}
+
+// sound wants what holds of every replay.
+func (s *suite) sound(t *testing.T, label string, r *result) {
+	t.Helper()
+	task := clientTask
+	if s.side == protocol.ServerSide {
+		task = serverTask
+	}
+	for i := range r.exchanges {
+		g := &r.exchanges[i]
+		if g.task != task && g.task != (event.Task{}) {
+			t.Errorf("%s: exchange %d was done by %v, want %v", label, i, g.task, task)
+		}
+		if g.side != s.side {
+			t.Errorf("%s: exchange %d is seen from the %s's side", label, i, g.side)
+		}
+		if g.duration < 0 {
+			t.Errorf("%s: exchange %d took %v", label, i, g.duration)
+		}
+	}
+	if s.base.closed != nil && (r.end.Connections != 0 || r.end.BufferedBytes != 0) {
+		t.Errorf("%s: %d connections and %d bytes are still held", label, r.end.Connections, r.end.BufferedBytes)
+	}
+}

@@ -1,0 +1,43 @@
+// node shots.mjs [scenario …]: pictures of every size, scheme and scenario into out/, to be looked at.
+import { mkdir } from 'node:fs/promises';
+import { DESKTOP, launch, mapReady, PHONE, settled, watch } from './browser.mjs';
+import { start } from './fixture/server.mjs';
+
+const wanted = process.argv.slice(2);
+const out = new URL('out/', import.meta.url).pathname;
+await mkdir(out, { recursive: true });
+const server = await start();
+
+const VIEWS = {
+  map: '',
+  node: '?node=cart',
+  edge: '?edge=e3',
+  table: '?view=table',
+};
+const SHOTS = [
+  ...['5', '20', 'namespaces', '200', '2000', 'hostile'].map((scenario) => ({ scenario, view: 'map' })),
+  { scenario: '5', view: 'node' }, { scenario: '5', view: 'edge' }, { scenario: '20', view: 'table' }, { scenario: '200', view: 'table' },
+  { scenario: 'empty', view: 'map', plain: true }, { scenario: 'unready', view: 'map', plain: true }, { scenario: 'error', view: 'map', plain: true },
+  { scenario: 'slow', view: 'map', plain: true },
+].filter((s) => wanted.length === 0 || wanted.includes(s.scenario));
+
+for (const [size, viewport] of [['desktop', DESKTOP], ['phone', PHONE]]) {
+  for (const scheme of ['light', 'dark']) {
+    const browser = await launch({ viewport, scheme, touch: size === 'phone', scale: size === 'phone' ? 2 : 1 });
+    const { page } = browser;
+    const faults = watch(page, server.url);
+    for (const { scenario, view, plain } of SHOTS) {
+      server.set(scenario);
+      await page.goto(`${server.url}/${VIEWS[view]}`);
+      if (plain) await page.locator('main > *').first().waitFor();
+      else if (view === 'table') await page.getByRole('table').first().waitFor();
+      else if (size === 'desktop' || view === 'map') await mapReady(page);
+      if (view === 'node' || view === 'edge') await page.locator('.uplot').nth(2).waitFor();
+      await settled(page);
+      await page.screenshot({ path: `${out}${scenario}-${view}-${size}-${scheme}.png` });
+    }
+    for (const fault of new Set(faults)) console.error(`${size} ${scheme}: ${fault}`);
+    await browser.close();
+  }
+}
+await server.close();

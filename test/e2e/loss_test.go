@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/toposcope/toposcope/test/load/servers"
+)
+
+// TestLoss: with a ring buffer that is far too small events are lost. The counters tell so, what is missing is no more
+// than what was lost, and no answer is taken for another's: each route has a status of its own.
+func TestLoss(t *testing.T) {
+	requireHost(t)
+	forEachMethod(t, func(t *testing.T, method string) {
+		s := startToposcope(t, options{method: method, args: []string{"--capture.ring-bytes=16384"}})
+		server := startServer(t, servers.Config{Kind: servers.Go, Name: "lossy"})
+		requests := []string{
+			"GET /ok/{n}?bytes=2000", "POST /missing/{n}?status=404 body=2000", "GET /broken/{n}?status=500", "PUT /created/{n}?status=201 body=3000",
+		}
+		for _, pipeline := range []string{"1", "4"} {
+			t.Run("pipeline "+pipeline, func(t *testing.T) {
+				client := "client-of-lossy-" + pipeline
+				base, err := s.metrics()
+				if err != nil {
+					t.Fatal(err)
+				}
+				g := startLoad(t, client, server.Address, requests, "-count", "60000", "-connections", "16", "-pipeline", pipeline)
+				g.start(t)
+				r := g.report(t)
+				if r.Failed > 0 || r.NotSent > 0 {
+					t.Fatalf("the load did not go as planned: %+v", r)
+				}
+				status := map[string]string{}
+				for _, op := range r.Operations {
+					status[op.Method+" "+op.Route] = strconv.Itoa(op.Status)
+				}
+				eventually(t, settle, func() error { return checkLoss(t, s, base, client, r.Sent, status) })
+			})
+		}
+	})
+}
+
+func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent int, status map[string]string) error {
+	t.Helper()
+	now, err := s.metrics()
+	if err != nil {
+		return err
+	}
+	for _, m := range now {
+		wrong := m.name == "http_client_request_duration_seconds_count" && m.labels["service_name"] == client &&
+			m.labels["error_type"] != "unanswered" && m.value > 0 &&
+			m.labels["http_response_status_code"] != status[m.labels["http_request_method"]+" "+m.labels["http_route"]]
+		if wrong {
+			t.Fatalf("an answer was paired with a request that is not its own: %v %g", m.labels, m.value)
+		}
+	}
+	counted := now.sum("traces_service_graph_request_total", "client", client)
+	lostOfEdge := now.sum("toposcope_edge_lost_total", "client", client)
+	events := now.sum("toposcope_events_lost_total") - base.sum("toposcope_events_lost_total")
+	missing := float64(sent) - counted
+	t.Logf("sent %d, counted %g, edge lost %g, events lost %g", sent, counted, lostOfEdge, events)
+	switch {
+	case events == 0:
+		return fmt.Errorf("nothing was lost in a ring of 16 KiB; sent %d, counted %g", sent, counted)
+	case counted == 0:
+		return fmt.Errorf("nothing was counted")
+	case missing < 0:
+		return fmt.Errorf("%g counted, only %d sent", counted, sent)
+	case missing > 0 && lostOfEdge == 0:
+		return fmt.Errorf("%g requests are missing and the edge does not say so", missing)
+	case missing > events:
+		return fmt.Errorf("%g requests are missing, but only %g events were lost", missing, events)
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package topology
+
+import (
+	"time"
+
+	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/labeler"
+	"github.com/toposcope/toposcope/protocol"
+)
+
+// Exchange counts x: on its edge, by the rule of sides, and as an operation of the process that was observed.
+//
+// The requests of an edge, with their outcomes, bytes and instances, are counted by the client's exchange where the
+// client's end is watched, else by the server's. Latency is each side's own and always counted. Bytes are those of the
+// messages, not of the connection, whose series are apart.
+func (s *Shard) Exchange(x *protocol.Exchange) {
+	c, ok := s.conns[x.Conn]
+	if !ok {
+		s.t.leftOut[leftOutUnopened].Add(1)
+		return
+	}
+	at := x.End()
+	local := s.local(c, x.Task, at)
+	if x.Task.PID != 0 {
+		c.task = x.Task
+	}
+	remote, watched := s.remote(c, at)
+	if local.Self || remote.Self {
+		s.t.leftOut[leftOutSelf].Add(1)
+		return
+	}
+	s.learnRole(c, x.Side, at)
+	client, server := local, remote
+	if x.Side == protocol.ServerSide {
+		client, server = remote, local
+	}
+	took := at.Sub(x.Start())
+	if took < 0 {
+		s.t.leftOut[leftOutNegative].Add(1)
+		took = 0
+	}
+	owned := s.owns(c, x, watched)
+	ref := s.ref(c, client, server, x.Protocol, at)
+	for !s.count(ref, x, owned, took, at) {
+		s.dropRef(c, client, server, x.Protocol)
+		ref = s.ref(c, client, server, x.Protocol, at)
+	}
+	s.touch(&ref.client, client, at)
+	s.touch(&ref.server, server, at)
+	s.operate(ref, local, x, took, at)
+}
+
+// learnRole takes a connection's role from its first exchange where capture could not tell.
+func (s *Shard) learnRole(c *conn, side protocol.Side, at time.Time) {
+	if c.role != event.RoleUnknown {
+		return
+	}
+	c.role = event.RoleClient
+	if side == protocol.ServerSide {
+		c.role = event.RoleServer
+	}
+	s.bind(c, at)
+}
+
+// owns says whether this end's exchange is the one to count. Where the server's end had to count since no client's end was
+// known, and one is announced late, the client's exchanges that were counted already are skipped.
+func (s *Shard) owns(c *conn, x *protocol.Exchange, watched bool) bool {
+	if x.Side == protocol.ServerSide {
+		if watched {
+			return false
+		}
+		c.claimed++
+		c.claimedUntil = x.Start().UnixNano()
+		return true
+	}
+	if p := c.peer; p != nil && p.claimed > 0 && x.Start().UnixNano() <= p.claimedUntil {
+		p.claimed--
+		return false
+	}
+	return true
+}
+
+// ref finds the edge of a call, from the connection's last call, the shard's memory or the registry.
+func (s *Shard) ref(c *conn, client, server *labeler.Resource, spec *protocol.Spec, at time.Time) *edgeRef {
+	if m := &c.memo; m.ref != nil && m.client == client && m.server == server && m.spec == spec {
+		return m.ref
+	}
+	k := edgeRefKey{client, server, spec}
+	ref, ok := s.edges[k]
+	if !ok {
+		if len(s.edges) >= memory {
+			clear(s.edges)
+		}
+		r := &s.t.registry
+		e := r.edge(client, server, connectionType(spec.System, client, server), spec.Name, at)
+		ref = &edgeRef{
+			edge: e, instance: r.instanceEdge(e, client, server, at),
+			client: r.process(client, at), server: r.process(server, at),
+			routes: s.t.routes.Service(e.Server.Name),
+		}
+		s.edges[k] = ref
+	}
+	c.memo = memo{client, server, spec, ref}
+	return ref
+}
+
+// dropRef forgets an edge that was removed for having been idle.
+func (s *Shard) dropRef(c *conn, client, server *labeler.Resource, spec *protocol.Spec) {
+	delete(s.edges, edgeRefKey{client, server, spec})
+	c.memo = memo{}
+}
+
+// count adds a call to its edge; false when the edge has been removed, and nothing is counted.
+func (s *Shard) count(ref *edgeRef, x *protocol.Exchange, owned bool, took time.Duration, at time.Time) bool {
+	e := ref.edge
+	now := at.UnixNano()
+	cost := 0
+	e.mu.Lock()
+	if e.gone {
+		e.mu.Unlock()
+		return false
+	}
+	if owned {
+		e.requests++
+		switch x.Outcome {
+		case protocol.Failed:
+			e.failed++
+		case protocol.Rejected:
+			e.rejected++
+		}
+		e.sent += size(x.Request)
+		if x.Response != nil {
+			e.received += size(x.Response)
+		}
+	}
+	if x.Side == protocol.ClientSide {
+		cost = e.client.observe(took, at)
+	} else {
+		cost = e.server.observe(took, at)
+	}
+	e.cost += cost
+	e.last = max(e.last, now)
+	e.mu.Unlock()
+	if cost != 0 {
+		s.t.registry.series.Add(int64(cost))
+	}
+	if owned {
+		s.countInstance(ref, x, now)
+	}
+	return true
+}
+
+func size(m *protocol.Message) uint64 { return uint64(max(m.Size, 0)) }
+
+func (s *Shard) countInstance(ref *edgeRef, x *protocol.Exchange, now int64) {
+	if i := ref.instance; i != nil && !i.count(x.Outcome == protocol.Failed, now) {
+		ref.instance = s.t.registry.revive(i, now)
+		if ref.instance != nil {
+			ref.instance.count(x.Outcome == protocol.Failed, now)
+		}
+	}
+}
+
+// touch keeps the info series of a process, and brings it back when it was removed for having been idle.
+func (s *Shard) touch(p **process, res *labeler.Resource, at time.Time) {
+	if *p == nil {
+		return
+	}
+	if (*p).gone.Load() {
+		if *p = s.t.registry.process(res, at); *p == nil {
+			return
+		}
+	}
+	(*p).last.Store(at.UnixNano())
+}
+
+// operate counts x as an operation of the process that was observed.
+func (s *Shard) operate(ref *edgeRef, local *labeler.Resource, x *protocol.Exchange, took time.Duration, at time.Time) {
+	m := operationMetric(x.Protocol.System, x.Side)
+	if m == noOperation {
+		return
+	}
+	k := operationRefKey{resource: local, metric: m}
+	for i, f := range schemaOf(m) {
+		k.values[i] = s.value(ref, x, f)
+	}
+	for {
+		o, ok := s.operations[k]
+		if !ok {
+			if len(s.operations) >= memory {
+				clear(s.operations)
+			}
+			o = s.t.registry.operation(local, m, k.values, &s.t.cfg, at)
+			s.operations[k] = o
+		}
+		if o.observe(took, at.UnixNano()) {
+			return
+		}
+		delete(s.operations, k)
+	}
+}
+
+// value is the label f of x.
+func (s *Shard) value(ref *edgeRef, x *protocol.Exchange, f field) string {
+	switch f.from {
+	case fromMethod:
+		return method(x.Request.Attrs.Get(f.key))
+	case fromRoute:
+		if path := x.Request.Attrs.Get(f.key); path != nil {
+			return ref.routes.Template(path)
+		}
+	case fromRequest:
+		return s.intern(x.Request.Attrs.Get(f.key))
+	case fromStatus:
+		if x.Response != nil {
+			return status(x.Response.Attrs.Get(f.key))
+		}
+	case fromResponse:
+		if x.Response != nil {
+			return s.intern(x.Response.Attrs.Get(f.key))
+		}
+	case fromError:
+		return x.Error
+	}
+	return ""
+}

@@ -1,0 +1,231 @@
+import cytoscape, { type Core, type ElementDefinition, type EventObject } from 'cytoscape';
+import type { Health } from '../../api/types';
+import { relative, type Route } from '../../domain/layout/route';
+import type { Box, Point, Size } from '../../domain/layout/types';
+import type { Level } from '../../domain/level';
+import type { Selection } from '../../domain/viewstate';
+import { stylesheet, type Palette } from './stylesheet';
+
+export interface DrawnNode {
+  id: string;
+  box: Box;
+  health: Health;
+}
+
+export interface DrawnEdge {
+  id: string;
+  client: string;
+  server: string;
+  health: Health;
+  width: number;
+  lost: number;
+  route: Route | undefined;
+}
+
+/** Where the reader looks: the map's origin in pixels of the screen, and pixels per unit of the map. */
+export interface Viewport {
+  pan: Point;
+  zoom: number;
+  size: Size;
+}
+
+export interface EngineEvents {
+  select: (selection: Selection | null) => void;
+  hover: (target: Selection | null) => void;
+  viewport: (viewport: Viewport) => void;
+  drag: (id: string, at: Point) => void;
+  drop: (id: string, at: Point) => void;
+  /** The label of an edge at a point of the map, which the canvas does not know of. */
+  labelAt: (at: Point) => string | null;
+}
+
+const MIN_ZOOM = 0.04;
+const MAX_ZOOM = 2.5;
+/** Fitting does not blow up a handful of nodes to fill a wall. */
+const MAX_FIT_ZOOM = 1.15;
+// With more edges than this, lines are straight and vanish while the map moves: it has to follow the hand.
+const MANY_EDGES = 1200;
+
+/** The canvas: draws edges and dots, finds what is under the pointer, pans and zooms. Knows no React. */
+export class MapEngine {
+  private readonly cy: Core;
+  private events: EngineEvents | null = null;
+
+  constructor(container: HTMLElement) {
+    this.cy = cytoscape({
+      container,
+      minZoom: MIN_ZOOM,
+      maxZoom: MAX_ZOOM,
+      autounselectify: true,
+      boxSelectionEnabled: false,
+      style: [],
+    });
+    this.listen();
+  }
+
+  /** Whom to tell from now on. */
+  setEvents(events: EngineEvents): void {
+    this.events = events;
+  }
+
+  private listen(): void {
+    const { cy } = this;
+    const edgeAt = (event: EventObject) => (event.target === cy ? (this.events?.labelAt(event.position) ?? null) : null);
+    cy.on('tap', (event) => {
+      const label = edgeAt(event);
+      if (label !== null) this.events?.select({ type: 'edge', id: label });
+      else if (event.target === cy) this.events?.select(null);
+    });
+    cy.on('tap', 'node', (event) => { this.events?.select({ type: 'node', id: idOf(event) }); });
+    cy.on('tap', 'edge', (event) => { this.events?.select({ type: 'edge', id: edgeId(idOf(event)) }); });
+    cy.on('mouseover', 'node', (event) => { this.events?.hover({ type: 'node', id: idOf(event) }); });
+    cy.on('mouseover', 'edge', (event) => { this.events?.hover({ type: 'edge', id: edgeId(idOf(event)) }); });
+    cy.on('mouseout', 'node, edge', () => { this.events?.hover(null); });
+    let label: string | null = null;
+    cy.on('mousemove', (event) => {
+      const now = edgeAt(event);
+      if (now !== label && (now !== null || event.target === cy)) this.events?.hover(now === null ? null : { type: 'edge', id: now });
+      label = now;
+    });
+    cy.on('viewport resize', () => { this.events?.viewport(this.viewport()); });
+    cy.on('drag', 'node', (event) => { this.events?.drag(idOf(event), positionOf(event)); });
+    cy.on('free', 'node', (event) => { this.events?.drop(idOf(event), positionOf(event)); });
+  }
+
+  viewport(): Viewport {
+    return { pan: { ...this.cy.pan() }, zoom: this.cy.zoom(), size: { width: this.cy.width(), height: this.cy.height() } };
+  }
+
+  setPalette(palette: Palette): void {
+    this.cy.style(stylesheet(palette));
+  }
+
+  /** Makes the canvas show exactly these, touching only what has changed. */
+  setData(nodes: readonly DrawnNode[], edges: readonly DrawnEdge[]): void {
+    const { cy } = this;
+    const many = edges.length > MANY_EDGES;
+    const wanted = new Set([...nodes.map((n) => n.id), ...edges.map((e) => elementId(e.id))]);
+    cy.batch(() => {
+      cy.elements().filter((el) => !wanted.has(el.id())).remove();
+      const added: ElementDefinition[] = [];
+      for (const node of nodes) this.putNode(node, added);
+      for (const edge of edges) this.putEdge(edge, many, added);
+      cy.add(added);
+    });
+  }
+
+  private putNode(node: DrawnNode, added: ElementDefinition[]): void {
+    const data = { id: node.id, health: node.health, width: node.box.width, height: node.box.height };
+    const position = { x: node.box.x, y: node.box.y };
+    const element = this.cy.getElementById(node.id);
+    if (element.empty()) {
+      added.push({ group: 'nodes', data, position });
+      return;
+    }
+    element.data(data);
+    if (!element.grabbed()) element.position(position);
+  }
+
+  private putEdge(edge: DrawnEdge, many: boolean, added: ElementDefinition[]): void {
+    const { route } = edge;
+    const data: Record<string, unknown> = { health: edge.health, width: edge.width, lost: edge.lost };
+    const curved = route !== undefined && route.controls.length > 0 && !many;
+    if (curved) {
+      const { weights, distances } = relative(route.path[0]!, route.path.at(-1)!, route.controls);
+      data['source-endpoint'] = `${route.source.x}px ${route.source.y}px`;
+      data['target-endpoint'] = `${route.target.x}px ${route.target.y}px`;
+      data['weights'] = weights;
+      data['distances'] = distances;
+    }
+    const classes = [curved ? 'routed' : edge.client === edge.server ? 'loop' : '', edge.health === 'idle' ? 'idle' : '', many ? 'many' : ''];
+    const element = this.cy.getElementById(elementId(edge.id));
+    if (element.empty()) {
+      const ends = { id: elementId(edge.id), source: edge.client, target: edge.server };
+      added.push({ group: 'edges', data: { ...data, ...ends }, classes: classes.filter((c) => c !== '') });
+      return;
+    }
+    element.data(data);
+    for (const name of ['routed', 'loop', 'idle', 'many']) element.toggleClass(name, classes.includes(name));
+  }
+
+  setLevel(level: Level): void {
+    this.cy.batch(() => {
+      this.cy.nodes().toggleClass('dot', level === 'dot').toggleClass('card', level !== 'dot');
+      this.cy.edges().toggleClass('far', level === 'dot');
+    });
+  }
+
+  /** Dims everything but these; null dims nothing. Edges among them are drawn stronger. */
+  setHighlight(nodes: ReadonlySet<string> | null, edges: ReadonlySet<string>): void {
+    const { cy } = this;
+    cy.batch(() => {
+      cy.nodes().forEach((n) => { n.toggleClass('dim', nodes !== null && !nodes.has(n.id())); });
+      cy.edges().forEach((e) => {
+        const near = edges.has(edgeId(e.id()));
+        e.toggleClass('near', near).toggleClass('dim', nodes !== null && !near);
+      });
+    });
+  }
+
+  setSelected(selection: Selection | null): void {
+    const id = selection === null ? '' : selection.type === 'node' ? selection.id : elementId(selection.id);
+    this.cy.batch(() => {
+      this.cy.elements('.selected').removeClass('selected');
+      if (id !== '') this.cy.getElementById(id).addClass('selected');
+    });
+  }
+
+  /** Shows all of it. */
+  fit(insets: { top: number; bottom: number; side: number }): void {
+    const { cy } = this;
+    if (cy.nodes().empty() || cy.width() === 0) return;
+    const box = cy.elements().boundingBox({ includeLabels: false, includeOverlays: false });
+    const room = { width: cy.width() - 2 * insets.side, height: cy.height() - insets.top - insets.bottom };
+    const zoom = Math.max(MIN_ZOOM, Math.min(MAX_FIT_ZOOM, room.width / Math.max(1, box.w), room.height / Math.max(1, box.h)));
+    const pan = {
+      x: insets.side + room.width / 2 - zoom * (box.x1 + box.w / 2),
+      y: insets.top + room.height / 2 - zoom * (box.y1 + box.h / 2),
+    };
+    cy.viewport({ zoom, pan });
+  }
+
+  zoomBy(factor: number): void {
+    const middle = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
+    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: middle });
+  }
+
+  panBy(x: number, y: number): void {
+    this.cy.panBy({ x, y });
+  }
+
+  /** Brings a point of the map to the middle, close enough to read. */
+  centre(at: Point, leastZoom: number): void {
+    const zoom = Math.max(this.cy.zoom(), leastZoom);
+    this.cy.viewport({ zoom, pan: { x: this.cy.width() / 2 - at.x * zoom, y: this.cy.height() / 2 - at.y * zoom } });
+  }
+
+  resize(): void {
+    this.cy.resize();
+  }
+
+  destroy(): void {
+    this.cy.destroy();
+  }
+}
+
+/** Ids of edges and nodes come from the server and might be the same; on the canvas they must differ. */
+function elementId(edge: string): string {
+  return `\u0000${edge}`;
+}
+
+function edgeId(element: string): string {
+  return element.slice(1);
+}
+
+function idOf(event: EventObject): string {
+  return (event.target as cytoscape.SingularElementReturnValue).id();
+}
+
+function positionOf(event: EventObject): Point {
+  return { ...(event.target as cytoscape.NodeSingular).position() };
+}

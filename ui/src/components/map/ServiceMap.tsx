@@ -1,0 +1,143 @@
+import { useCallback, useEffect, useMemo, useState, type FocusEvent } from 'react';
+import { neighbourhood, type Topology, type Visible } from '../../domain/graph';
+import { overlap } from '../../domain/layout/boxes';
+import { CARD } from '../../domain/level';
+import type { Selection } from '../../domain/viewstate';
+import { Legend } from './Legend';
+import classes from './Map.module.css';
+import { MapControls } from './MapControls';
+import type { MapEngine } from './MapEngine';
+import { buildModel, labelsFor, namesFromAfar, type MapModel, type PlacedLabel } from './model';
+import { Cards, DotNames, EdgeLabels, GroupBoxes, GroupTitles } from './Overlay';
+import { Tooltip } from './Tooltip';
+import { useArrangement } from './useArrangement';
+import { useEngine } from './useEngine';
+import { useMapKeys } from './useMapKeys';
+import { useViewport, type Look } from './useViewport';
+
+/** A wish to look at a node, made by the search; serial tells one from the next. */
+export interface Jump {
+  id: string;
+  serial: number;
+}
+
+interface ServiceMapProps {
+  topology: Topology;
+  visible: Visible;
+  /** Names the way in which visible was filtered. */
+  filter: string;
+  selection: Selection | null;
+  jump: Jump | null;
+  onSelect: (selection: Selection | null) => void;
+}
+
+const INSETS = { top: 36, bottom: 36, side: 40 };
+const PHONE_INSETS = { top: 20, bottom: 20, side: 14 };
+const READABLE_ZOOM = 0.9;
+const MOST_NAMES = 70;
+
+export default function ServiceMap({ topology, visible, filter, selection, jump, onSelect }: ServiceMapProps) {
+  const [engine, canvas] = useEngine();
+  const { arrangement, direction, store, arrange } = useArrangement(visible, filter);
+  const insets = direction === 'down' ? PHONE_INSETS : INSETS;
+  const model = useMemo(() => buildModel(visible, topology, arrangement, direction), [visible, topology, arrangement, direction]);
+  const boxes = useMemo(() => model.nodes.map((n) => n.box), [model]);
+  const { look, layer, onViewport } = useViewport(engine, boxes);
+  const [hover, setHover] = useState<Selection | null>(null);
+  // What is pointed at dims the rest; what is selected is only drawn stronger, for it stays for long.
+  const lit = useMemo(() => highlight(topology, hover), [topology, hover]);
+  const chosen = useMemo(() => highlight(topology, selection), [topology, selection]);
+  const shown = useShown(visible, topology, model, look, hover ?? selection);
+  const { nodes, labels, scale, names } = shown;
+
+  useEffect(() => { engine?.setData(model.drawnNodes, model.drawnEdges); }, [engine, model]);
+  useEffect(() => { engine?.setLevel(look.level); }, [engine, look.level, model]);
+  useEffect(() => { engine?.setHighlight(lit?.nodes ?? null, (lit ?? chosen)?.edges ?? new Set()); }, [engine, lit, chosen, model]);
+  useEffect(() => { engine?.setSelected(selection); }, [engine, selection, model]);
+  useEffect(() => { if (arrangement.epoch > 0) engine?.fit(insets); }, [engine, arrangement.epoch, insets]);
+  useJump(engine, jump, model);
+
+  const selectNode = useCallback((id: string) => { onSelect({ type: 'node', id }); }, [onSelect]);
+  useEffect(() => {
+    engine?.setEvents({
+      select: onSelect, hover: setHover, viewport: onViewport,
+      drag: dragCard,
+      drop: (id, at) => { store?.move(id, at, edgesOf(topology, id)); },
+      labelAt: (at) => labels.find((l) => overlap({ ...l.at, ...l.size }, { ...at, width: 1, height: 1 }))?.edge.id ?? null,
+    });
+  }, [engine, onSelect, onViewport, store, topology, labels]);
+  const keys = useMapKeys(engine, model.places, insets);
+  const onFocus = useCallback((id: string, event: FocusEvent) => {
+    keys.setCurrent(id);
+    // The mouse never focuses a card, it goes through to the canvas: this is a key, which must lead to something visible.
+    if (event.target.matches(':focus-visible')) keys.show(id);
+  }, [keys]);
+  const current = keys.current !== null && model.places.has(keys.current) ? keys.current : (nodes[0]?.node.id ?? null);
+
+  return (
+    <div className={classes['map']} role="group" aria-label="Service map. Arrow keys lead from service to service, Enter opens one." onKeyDown={keys.onKeyDown}>
+      <div className={classes['layer']} ref={layer}><GroupBoxes groups={model.groups} /></div>
+      <div className={classes['canvas']} ref={canvas} data-over={hover !== null} data-testid="canvas" />
+      <div className={classes['layer']} ref={layer} data-level={look.level}>
+        <GroupTitles groups={model.groups} />
+        <EdgeLabels labels={labels} scale={scale} selection={selection} lit={lit?.edges ?? null} />
+        <Cards
+          nodes={nodes} topology={topology} level={look.level} selection={selection} lit={lit?.nodes ?? null} current={current}
+          onSelect={selectNode} onFocus={onFocus}
+        />
+        <DotNames nodes={names} lit={lit?.nodes ?? null} />
+      </div>
+      {hover !== null && engine !== null && <Tooltip target={hover} topology={topology} model={model} labels={labels} viewport={engine.viewport()} />}
+      <MapControls onZoom={(factor) => engine?.zoomBy(factor)} onFit={() => engine?.fit(insets)} onArrange={arrange} />
+      <Legend model={model} />
+    </div>
+  );
+}
+
+/** What is on the screen or close to it, as the zoom allows. */
+function useShown(visible: Visible, topology: Topology, model: MapModel, look: Look, target: Selection | null) {
+  const { level, area, zoom } = look;
+  const near = useMemo(() => model.nodes.filter(({ box }) => overlap(box, area)), [model, area]);
+  const protocols = useMemo(() => new Set(topology.edges.map((e) => e.protocol)).size, [topology]);
+  const scale = level === 'card' ? 1 : 0.92 / zoom;
+  const labels = useMemo((): PlacedLabel[] => {
+    if (level === 'card' || level === 'compact') return labelsFor(visible.edges, model, protocols, scale);
+    // From here on only the edges of what is pointed at are labelled.
+    if (target === null || level === 'dot') return [];
+    const edges = target.type === 'edge' ? new Set([target.id]) : new Set(edgesOf(topology, target.id));
+    return labelsFor(visible.edges.filter((e) => edges.has(e.id)), model, protocols, scale);
+  }, [level, visible, model, protocols, target, topology, scale]);
+  const names = useMemo(() => (level === 'dot' ? namesFromAfar(near, zoom, MOST_NAMES) : []), [level, near, zoom]);
+  const onScreen = useMemo(() => labels.filter((l) => overlap({ ...l.at, ...l.size }, area)), [labels, area]);
+  return { nodes: level === 'dot' ? [] : near, labels: onScreen, scale, names };
+}
+
+function edgesOf(topology: Topology, id: string): string[] {
+  return [...(topology.out.get(id) ?? []), ...(topology.in.get(id) ?? [])].map((e) => e.id);
+}
+
+/** What belongs to what is pointed at; null when nothing is. */
+function highlight(topology: Topology, target: Selection | null): { nodes: Set<string>; edges: Set<string> } | null {
+  if (target?.type === 'node' && topology.node.has(target.id)) {
+    return { nodes: neighbourhood(topology, target.id, 1), edges: new Set(edgesOf(topology, target.id)) };
+  }
+  const edge = target?.type === 'edge' ? topology.edge.get(target.id) : undefined;
+  return edge ? { nodes: new Set([edge.client, edge.server]), edges: new Set([edge.id]) } : null;
+}
+
+/** Moves the card that is being dragged; the rest follows when it is dropped. */
+function dragCard(id: string, at: { x: number; y: number }): void {
+  const card = document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
+  if (card) card.style.transform = `translate(${at.x - CARD.width / 2}px, ${at.y - CARD.height / 2}px)`;
+}
+
+function useJump(engine: MapEngine | null, jump: Jump | null, model: MapModel): void {
+  const [done, setDone] = useState(0);
+  const at = jump === null || jump.serial === done ? undefined : model.places.get(jump.id);
+  useEffect(() => {
+    if (!engine || !at || !jump) return;
+    engine.centre(at, READABLE_ZOOM);
+    // eslint-disable-next-line react-hooks/set-state-in-effect -- the jump is done once it could be, which may be after a layout
+    setDone(jump.serial);
+  }, [engine, at, jump]);
+}

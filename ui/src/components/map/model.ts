@@ -1,0 +1,124 @@
+import type { Edge, Node } from '../../api/types';
+import { byAttention, edgeHealth, edgeWidth, severity } from '../../domain/health';
+import { healthShown, isGrouped, type Topology, type Visible } from '../../domain/graph';
+import { around } from '../../domain/layout/boxes';
+import { placeLabels } from '../../domain/layout/labels';
+import { GROUP_PADDING, GROUP_TITLE } from '../../domain/layout/layout';
+import { routes, type Route } from '../../domain/layout/route';
+import type { Box, Direction, LayoutInput, Point, Size } from '../../domain/layout/types';
+import { CARD } from '../../domain/level';
+import { edgeText, textSize, type EdgeText } from './labels';
+import type { Arrangement } from './LayoutStore';
+import type { DrawnEdge, DrawnNode } from './MapEngine';
+
+export interface PlacedNode {
+  node: Node;
+  box: Box;
+}
+
+export interface PlacedLabel {
+  edge: Edge;
+  text: EdgeText;
+  at: Point;
+  size: Size;
+}
+
+export interface Group extends Box {
+  name: string;
+}
+
+/** All that is drawn, in units of the map. */
+export interface MapModel {
+  nodes: PlacedNode[];
+  places: Map<string, Point>;
+  routes: Map<string, Route>;
+  labels: PlacedLabel[];
+  groups: Group[];
+  drawnNodes: DrawnNode[];
+  drawnEdges: DrawnEdge[];
+}
+
+/** What the layout needs to know of a graph: nothing that changes with its rates. */
+export function layoutInput(visible: Visible, direction: Direction, aspect: number): LayoutInput {
+  const grouped = isGrouped(visible.nodes);
+  return {
+    nodes: visible.nodes.map((n) => ({ id: n.id, group: grouped && n.namespace !== '' ? n.namespace : null, ...CARD })),
+    edges: visible.edges.map((e) => ({ id: e.id, from: e.client, to: e.server })),
+    direction,
+    aspect,
+  };
+}
+
+export function buildModel(visible: Visible, topology: Topology, arrangement: Arrangement, direction: Direction): MapModel {
+  const nodes = visible.nodes.flatMap((node) => {
+    const at = arrangement.positions.get(node.id);
+    return at ? [{ node, box: { ...at, ...CARD } }] : [];
+  });
+  const boxes = new Map(nodes.map(({ node, box }) => [node.id, box]));
+  const edges = visible.edges.filter((e) => boxes.has(e.client) && boxes.has(e.server));
+  const found = routes(edges.map((e) => ({ id: e.id, from: e.client, to: e.server })), boxes, arrangement.bends, direction);
+  return {
+    nodes,
+    places: new Map(nodes.map(({ node, box }) => [node.id, { x: box.x, y: box.y }])),
+    routes: found,
+    labels: [],
+    groups: isGrouped(visible.nodes) ? groupsOf(nodes) : [],
+    drawnNodes: nodes.map(({ node, box }) => ({ id: node.id, box, health: healthShown(topology, node) })),
+    drawnEdges: edges.map((e) => ({
+      id: e.id, client: e.client, server: e.server, health: edgeHealth(e), width: edgeWidth(e.requestsPerSecond), lost: e.lost,
+      route: found.get(e.id),
+    })),
+  };
+}
+
+/** Labels for edges, at the given scale of their text; the worst and busiest find room first. */
+export function labelsFor(edges: readonly Edge[], model: MapModel, protocols: number, scale: number): PlacedLabel[] {
+  const known = edges.filter((e) => model.routes.has(e.id) && e.requestsPerSecond > 0);
+  const ordered = [...known].sort(
+    (a, b) => severity(edgeHealth(b)) - severity(edgeHealth(a)) || b.requestsPerSecond - a.requestsPerSecond,
+  );
+  const texts = new Map(ordered.map((edge) => [edge.id, edgeText(edge, protocols > 1)]));
+  const sizeOf = (id: string) => {
+    const { width, height } = textSize(texts.get(id)!);
+    return { width: width * scale, height: height * scale };
+  };
+  const places = placeLabels(
+    ordered.map((e) => ({ id: e.id, path: model.routes.get(e.id)!.path, ...sizeOf(e.id) })),
+    model.nodes.map(({ box }) => box),
+  );
+  return ordered.flatMap((edge) => {
+    const at = places.get(edge.id);
+    return at ? [{ edge, text: texts.get(edge.id)!, at, size: sizeOf(edge.id) }] : [];
+  });
+}
+
+function groupsOf(nodes: readonly PlacedNode[]): Group[] {
+  const members = new Map<string, Box[]>();
+  for (const { node, box } of nodes) {
+    if (node.namespace === '') continue;
+    const list = members.get(node.namespace);
+    if (list) list.push(box);
+    else members.set(node.namespace, [box]);
+  }
+  return [...members].map(([name, boxes]) => {
+    const box = around(boxes)!;
+    return {
+      name,
+      x: box.x,
+      y: box.y - GROUP_TITLE / 2,
+      width: box.width + 2 * GROUP_PADDING,
+      height: box.height + 2 * GROUP_PADDING + GROUP_TITLE,
+    };
+  });
+}
+
+/** The nodes most worth naming from afar, so far as their names do not cover each other. */
+export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit: number): PlacedNode[] {
+  const ordered = [...nodes].sort((a, b) => byAttention(a.node, b.node)).slice(0, limit * 4);
+  const scale = 1 / zoom;
+  const labels = ordered.map(({ node, box }) => (
+    { id: node.id, path: [box, box], width: (Math.min(22, node.name.length) * 6.6 + 10) * scale, height: 18 * scale }
+  ));
+  const placed = placeLabels(labels, []);
+  return ordered.filter(({ node }) => placed.has(node.id)).slice(0, limit);
+}

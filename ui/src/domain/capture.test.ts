@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import type { Status } from '../api/types';
+import { captureOf } from './capture';
+
+const status: Status = {
+  version: '0.1.0', revision: '', goVersion: '', startTime: '2026-01-01T00:00:00Z', uptimeSeconds: 1, ready: true, reason: '',
+  capture: { enabled: true, method: 'tracepoint', programs: [{ name: 'tcp_send', attached: true, error: '' }] },
+  stages: [{ name: 'ring', events: 10, lost: 0 }],
+  store: { path: '', oldestTime: null, retentionSeconds: 1 },
+};
+
+describe('captureOf', () => {
+  it.each([
+    ['nothing known yet', undefined, undefined, 'unknown', /not answered yet/],
+    ['ready, no details', null, undefined, 'ok', /is ready/],
+    ['capturing', null, status, 'ok', /through tracepoint\. Nothing lost/],
+    ['not ready', 'the kernel refused every program', undefined, 'detached', /^The kernel refused every program\.$/],
+    ['not ready by status alone', undefined, { ...status, ready: false, reason: 'no BTF' }, 'detached', /^No BTF\.$/],
+    ['switched off', null, { ...status, capture: { ...status.capture, enabled: false } }, 'detached', /switched off/],
+    ['loss', null, { ...status, stages: [{ name: 'ring', events: 9, lost: 1234 }] }, 'loss', /1,234 events lost at ring/],
+    [
+      'one program missing', null,
+      { ...status, capture: { ...status.capture, programs: [{ name: 'udp', attached: false, error: 'EPERM' }] } },
+      'loss', /Udp is not attached: EPERM/,
+    ],
+    ['a server without capture', null, { ...status, capture: { ...status.capture, programs: [] } }, 'ok', /does not capture/],
+  ])('%s', (_name, readiness, at, state, detail) => {
+    const capture = captureOf(readiness, at);
+    expect(capture.state).toBe(state);
+    expect(capture.detail).toMatch(detail);
+  });
+});

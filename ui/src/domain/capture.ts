@@ -1,0 +1,41 @@
+import type { Status } from '../api/types';
+import { plural } from './format';
+
+/** What the dot in the header tells about capture. */
+export interface Capture {
+  state: 'ok' | 'loss' | 'detached' | 'unknown';
+  /** A word or two beside the dot. */
+  label: string;
+  /** Sentences for those who want to know. */
+  detail: string;
+}
+
+/** Sums up /-/ready (null: ready; a text: why not; undefined: not known) and /api/v1/status (undefined: not known). */
+export function captureOf(readiness: string | null | undefined, status: Status | undefined): Capture {
+  if (readiness === undefined && status === undefined) {
+    return { state: 'unknown', label: 'No contact', detail: 'Toposcope has not answered yet.' };
+  }
+  const reason = readiness ?? status?.reason ?? '';
+  if (readiness || status?.ready === false || status?.capture.enabled === false) {
+    return { state: 'detached', label: 'Not capturing', detail: reason === '' ? 'Capture is switched off.' : sentence(reason) };
+  }
+  if (!status) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready.' };
+  const { method, programs } = status.capture;
+  // A server that shows what agents have written captures nothing of its own.
+  if (programs.length === 0) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready; it does not capture on this host.' };
+
+  const facts = [`Capturing through ${method === '' ? 'eBPF' : method}.`];
+  const failed = programs.filter((p) => !p.attached);
+  const lossy = status.stages.filter((s) => s.lost > 0);
+  for (const { name, lost } of lossy) facts.push(`${plural(lost, 'event')} lost at ${name} since the start.`);
+  for (const { name, error } of failed) facts.push(sentence(`${name} is not attached${error === '' ? '' : `: ${error}`}`));
+  if (lossy.length === 0) facts.push('Nothing lost since the start.');
+  if (lossy.length > 0) return { state: 'loss', label: 'Capture loss', detail: facts.join(' ') };
+  if (failed.length > 0) return { state: 'loss', label: 'Capturing in part', detail: facts.join(' ') };
+  return { state: 'ok', label: 'Capturing', detail: facts.join(' ') };
+}
+
+function sentence(reason: string): string {
+  const upper = reason.charAt(0).toUpperCase() + reason.slice(1);
+  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
+}

@@ -1,0 +1,81 @@
+import type { Edge, Node } from '../api/types';
+import { severity } from './health';
+import { outgoingRate, type Topology } from './graph';
+
+/** A column: how it sorts. Numbers sort downwards first, and null, which is no traffic, always comes last. */
+export interface Column<Row> {
+  key: string;
+  title: string;
+  numeric: boolean;
+  value: (row: Row, topology: Topology) => string | number | null;
+}
+
+export const NODE_COLUMNS = [
+  { key: 'name', title: 'Service', numeric: false, value: (n) => n.name },
+  { key: 'namespace', title: 'Namespace', numeric: false, value: (n) => n.namespace },
+  { key: 'kind', title: 'Kind', numeric: false, value: (n) => n.kind },
+  { key: 'health', title: 'Health', numeric: true, value: (n) => severity(n.health) },
+  { key: 'rate', title: 'Requests in', numeric: true, value: (n) => n.requestsPerSecond },
+  { key: 'out', title: 'Requests out', numeric: true, value: (n, t) => outgoingRate(t, n.id) },
+  { key: 'failed', title: 'Failed', numeric: true, value: (n) => n.failedRatio },
+  { key: 'rejected', title: 'Rejected', numeric: true, value: (n) => n.rejectedRatio },
+  { key: 'p50', title: 'p50', numeric: true, value: (n) => n.p50Seconds },
+  { key: 'p95', title: 'p95', numeric: true, value: (n) => n.p95Seconds },
+  { key: 'p99', title: 'p99', numeric: true, value: (n) => n.p99Seconds },
+] satisfies Column<Node>[];
+
+export const EDGE_COLUMNS = [
+  { key: 'client', title: 'Client', numeric: false, value: (e, t) => t.node.get(e.client)?.name ?? e.client },
+  { key: 'server', title: 'Server', numeric: false, value: (e, t) => t.node.get(e.server)?.name ?? e.server },
+  { key: 'protocol', title: 'Protocol', numeric: false, value: (e) => e.protocol },
+  { key: 'rate', title: 'Requests', numeric: true, value: (e) => e.requestsPerSecond },
+  { key: 'failed', title: 'Failed', numeric: true, value: (e) => e.failedRatio },
+  { key: 'rejected', title: 'Rejected', numeric: true, value: (e) => e.rejectedRatio },
+  { key: 'p50', title: 'p50', numeric: true, value: (e) => e.p50Seconds },
+  { key: 'p95', title: 'p95', numeric: true, value: (e) => e.p95Seconds },
+  { key: 'p99', title: 'p99', numeric: true, value: (e) => e.p99Seconds },
+  { key: 'sent', title: 'Sent', numeric: true, value: (e) => e.sentBytesPerSecond },
+  { key: 'received', title: 'Received', numeric: true, value: (e) => e.receivedBytesPerSecond },
+  { key: 'retransmits', title: 'Retransmits', numeric: true, value: (e) => e.retransmitsPerSecond },
+  { key: 'lost', title: 'Missed', numeric: true, value: (e) => e.lost },
+] satisfies Column<Edge>[];
+
+export interface Order {
+  key: string;
+  descending: boolean;
+}
+
+/** Reads "p95" or "-p95"; an unknown column means the first given. */
+export function parseOrder<Row>(text: string | null, columns: readonly Column<Row>[], otherwise: Order): Order {
+  if (text === null) return otherwise;
+  const key = text.replace(/^-/, '');
+  return columns.some((c) => c.key === key) ? { key, descending: text.startsWith('-') } : otherwise;
+}
+
+export function formatOrder(order: Order): string {
+  return `${order.descending ? '-' : ''}${order.key}`;
+}
+
+/** What a click on a column's head asks for: the other way round, or the way in which one reads such a column first. */
+export function nextOrder(order: Order, column: Column<never>): Order {
+  if (order.key === column.key) return { key: order.key, descending: !order.descending };
+  return { key: column.key, descending: column.numeric };
+}
+
+export function sortRows<Row extends { id: string }>(
+  rows: readonly Row[], columns: readonly Column<Row>[], order: Order, topology: Topology,
+): Row[] {
+  const column = columns.find((c) => c.key === order.key);
+  if (!column) return [...rows];
+  const keyed = rows.map((row) => ({ row, value: column.value(row, topology) }));
+  const way = order.descending ? -1 : 1;
+  keyed.sort((a, b) => {
+    if (a.value === null || b.value === null) {
+      return Number(a.value === null) - Number(b.value === null) || a.row.id.localeCompare(b.row.id);
+    }
+    const less =
+      typeof a.value === 'number' && typeof b.value === 'number' ? a.value - b.value : String(a.value).localeCompare(String(b.value));
+    return way * less || a.row.id.localeCompare(b.row.id);
+  });
+  return keyed.map(({ row }) => row);
+}
