@@ -165,4 +165,3 @@ func request(t *testing.T, h http.Handler, text string) *httptest.ResponseRecord
 	h.ServeHTTP(w, r)
 	return w
 }
-

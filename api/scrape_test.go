@@ -31,23 +31,7 @@ func TestPrometheusScrapes(t *testing.T) {
 	if err != nil {
 		t.Skip("prometheus is not installed")
 	}
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	store, err := tsdb.Open(tsdb.Options{Dir: t.TempDir(), Registerer: reg})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close(context.Background()) })
-	writer := tsdb.NewWriter(store, tsdb.WriterOptions{Gatherer: reg, Registerer: reg})
-	tsdb.NewEngine(tsdb.EngineOptions{Registerer: reg})
-	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "traces_service_graph_request_client_seconds", Help: "In both forms.",
-		Buckets: prometheus.DefBuckets, NativeHistogramBucketFactor: 1.1,
-	}, []string{"client", "server"})
-	reg.MustRegister(latency)
-	latency.WithLabelValues("web", "a \"quoted\"\nname, größer").Observe(0.01)
-	latency.WithLabelValues("web", "").Observe(2)
-
+	reg, writer := scraped(t)
 	a, err := api.New(api.Options{Gatherer: reg, Registerer: reg})
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +78,28 @@ func TestPrometheusScrapes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// scraped is a registry with all that a store brings, and histograms in both forms with odd label values.
+func scraped(t *testing.T) (*prometheus.Registry, *tsdb.Writer) {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	store, err := tsdb.Open(tsdb.Options{Dir: t.TempDir(), Registerer: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close(context.Background()) })
+	writer := tsdb.NewWriter(store, tsdb.WriterOptions{Gatherer: reg, Registerer: reg})
+	tsdb.NewEngine(tsdb.EngineOptions{Registerer: reg})
+	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "traces_service_graph_request_client_seconds", Help: "In both forms.",
+		Buckets: prometheus.DefBuckets, NativeHistogramBucketFactor: 1.1,
+	}, []string{"client", "server"})
+	reg.MustRegister(latency)
+	latency.WithLabelValues("web", "a \"quoted\"\nname, größer").Observe(0.01)
+	latency.WithLabelValues("web", "").Observe(2)
+	return reg, writer
 }
 
 // prom is a running Prometheus.

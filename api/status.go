@@ -73,6 +73,9 @@ func (a *API) getStatus(c *gin.Context) {
 	if s.Stages == nil {
 		s.Stages = []StageStatus{}
 	}
+	if t := s.Store.OldestTime; t != nil && t.IsZero() {
+		s.Store.OldestTime = nil
+	}
 	if a.opts.Capture != nil {
 		s.Capture.Enabled = a.opts.Capture.Enabled()
 	}

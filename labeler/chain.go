@@ -246,6 +246,9 @@ func (l *Labeler) SetLabels(rules []LabelRule) error {
 
 // SetWatch tells w all that has been decided, and from now on whatever is.
 func (l *Labeler) SetWatch(w Watch) {
+	if l.opt.SelfPID != 0 {
+		l.meet(event.Task{PID: l.opt.SelfPID}) // before the first scan, so that none of our own traffic is ever seen
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.watch = w

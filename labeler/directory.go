@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/labeler/process"
 )
 
 // Directory knows who listens on which address of this host, and which addresses are this host's, by network namespace.
@@ -142,7 +143,7 @@ func (d *Directory) unlist(pid uint32, key endpoint) {
 
 // sameTask compares processes; a start time of 0 is any.
 func sameTask(a, b event.Task) bool {
-	return a.PID == b.PID && (a.Start == b.Start || a.Start == 0 || b.Start == 0)
+	return a.PID == b.PID && (a.Start == 0 || b.Start == 0 || process.SameStart(a.Start, b.Start))
 }
 
 // Handover says that heir now stands for the listeners of a task that has ended, since they live on with it.

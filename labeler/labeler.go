@@ -1,7 +1,8 @@
 // Package labeler says who is at each end of a connection: process, container, service, and the operator's own tags.
 //
-// It imports nothing of ours but collector/event. Sources (process, container, systemd, later k8s, dnsname) each know one
-// thing about a task or an address and are asked in the order of a Chain.
+// It imports nothing of ours but collector/event and labeler/process, which follows processes. Sources (systemd, container,
+// later k8s) each know one thing about a process and are asked in the order of labeler/all; a Directory knows who holds an
+// address; a Filter says which processes are watched.
 package labeler
 
 // Kind is what a Resource stands for on the map.

@@ -39,8 +39,8 @@ static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 		set_v4(flow->remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
 		return;
 	}
-	BPF_CORE_READ_INTO(flow->local, sk, __sk_common.skc_v6_rcv_saddr);
-	BPF_CORE_READ_INTO(flow->remote, sk, __sk_common.skc_v6_daddr);
+	BPF_CORE_READ_INTO(&flow->local, sk, __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO(&flow->remote, sk, __sk_common.skc_v6_daddr);
 }
 
 static __always_inline u64 mix(u64 x)
@@ -73,6 +73,14 @@ static __always_inline u64 wakeup(void *ring, const struct settings *set)
 	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= set->watermark ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* The kernel counts a received FIN as a byte; tcp_fin() leaves SOCK_DONE behind. */
+static __always_inline u64 bytes_received(const struct sock *sk)
+{
+	u64 fin = BPF_CORE_READ(sk, __sk_common.skc_flags) >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+
+	return BPF_CORE_READ((const struct tcp_sock *)sk, bytes_received) - fin;
+}
+
 static __always_inline void read_totals(struct conn_stats *stats, const struct conn *conn, const struct sock *sk)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
@@ -80,7 +88,7 @@ static __always_inline void read_totals(struct conn_stats *stats, const struct c
 	stats->conn = conn->id;
 	stats->shard = conn->shard;
 	stats->sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans) - conn->base_sent;
-	stats->received = BPF_CORE_READ(tp, bytes_received) - conn->base_received;
+	stats->received = bytes_received(sk) - conn->base_received;
 	stats->retransmits = BPF_CORE_READ(tp, total_retrans) - conn->base_retransmits;
 	stats->rtt = (u64)(BPF_CORE_READ(tp, srtt_us) >> 3) * 1000;
 }
@@ -163,7 +171,7 @@ static __always_inline struct conn *adopt_conn(const struct sock *sk, const stru
 	conn->existing = 1;
 	conn->accepted = BPF_CORE_READ(sk, sk_socket) != NULL;
 	conn->base_sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
-	conn->base_received = BPF_CORE_READ(tp, bytes_received);
+	conn->base_received = bytes_received(sk);
 	conn->base_retransmits = BPF_CORE_READ(tp, total_retrans);
 	settle(conn, sk, set, bpf_ktime_get_ns());
 	return conn;

@@ -163,6 +163,7 @@ struct verdict {
 };
 #define VERDICT_SLOTS 131072
 
+#define HEAD_MIN 256
 #define HEAD_MAX 16384
 #define TAIL_MAX 256
 

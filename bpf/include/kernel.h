@@ -100,6 +100,10 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
+};
+enum sock_flags { /* asked for by name, as enum iter_type */
+	SOCK_DONE,
 };
 struct socket;
 struct sock {

@@ -56,7 +56,11 @@ static __always_inline void buffer_of(struct buffer *buffer, const struct iov_it
 	} /* bvec, kvec, pipe: pages without a user's address; the length is known, the bytes are not */
 }
 
-/* The first call of a turn has the whole allowance; what a turn has used is told by the bytes of its direction. */
+/*
+ * The first call of a turn has the whole allowance; what a turn has used is told by the bytes of its direction. The first bytes
+ * of every call are copied nevertheless: a message need not begin with a turn, as when an answer was sent before all of a body
+ * was read.
+ */
 static __always_inline void portion_of(struct portion *part, struct conn *conn, const struct settings *set, u32 direction, u64 size)
 {
 	struct verdict *verdict = verdict_of(conn);
@@ -69,7 +73,7 @@ static __always_inline void portion_of(struct portion *part, struct conn *conn, 
 		conn->used[direction] = 0;
 	}
 	used = conn->used[direction];
-	head = head > used ? head - used : 0;
+	head = head > used + HEAD_MIN ? head - used : HEAD_MIN;
 	if (head > HEAD_MAX)
 		head = HEAD_MAX;
 	if (head > size)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,6 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/collector/probe"
 )
-
-func (p pair) port() uint16 { return p.client.LocalAddr().(*net.TCPAddr).AddrPort().Port() }
 
 // say sends a line from the client and reads it at the server.
 func (p pair) say(line string) {
@@ -26,18 +25,9 @@ func (p pair) say(line string) {
 	p.read(len(line))
 }
 
-// both waits until the two ends of a connection satisfy f.
-func (r *recorder) both(t *testing.T, port uint16, f func(client, server *record) error) {
+func (r *recorder) both(t *testing.T, p pair, f func(client, server *record) error) {
 	t.Helper()
-	eventually(t, func() error {
-		client, server := r.find(port, event.RoleClient), r.find(port, event.RoleServer)
-		if client == nil || server == nil {
-			return fmt.Errorf("port %d: client %v, server %v", port, client != nil, server != nil)
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return f(client, server)
-	})
+	r.ofConn(t, p.client, f)
 }
 
 // TestExisting wants connections older than capture with their roles and owners, before any byte of theirs.
@@ -47,7 +37,7 @@ func TestExisting(t *testing.T) {
 			p := dial(t, address)
 			p.say("before")
 			r, _ := capture(t, "auto")
-			r.both(t, p.port(), func(client, server *record) error {
+			r.both(t, p, func(client, server *record) error {
 				for name, c := range map[string]*record{"client": client, "server": server} {
 					if !c.open.Existing || c.open.Owner.PID != uint32(os.Getpid()) {
 						return fmt.Errorf("%s: %+v", name, c.open)
@@ -56,7 +46,7 @@ func TestExisting(t *testing.T) {
 				return nil
 			})
 			p.say("after")
-			r.both(t, p.port(), func(client, server *record) error {
+			r.both(t, p, func(client, server *record) error {
 				if a, b := client.sent[event.Sent].String(), server.sent[event.Received].String(); a != "after" || b != "after" {
 					return fmt.Errorf("sent %q, received %q", a, b)
 				}
@@ -71,11 +61,11 @@ func TestSwitch(t *testing.T) {
 	r, pr := capture(t, "auto")
 	p := dial(t, "127.0.0.1:0")
 	p.say("one")
-	r.both(t, p.port(), func(client, _ *record) error { return expect(client.sent[event.Sent].String(), "one") })
+	r.both(t, p, func(client, _ *record) error { return expect(client.sent[event.Sent].String(), "one") })
 	if err := pr.SetEnabled(context.Background(), false); err != nil {
 		t.Fatal(err)
 	}
-	r.both(t, p.port(), func(client, server *record) error {
+	r.both(t, p, func(client, server *record) error {
 		if client.closed == nil || server.closed == nil {
 			return fmt.Errorf("not forgotten")
 		}
@@ -92,7 +82,7 @@ func TestSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.say("three")
-	r.both(t, p.port(), func(client, server *record) error {
+	r.both(t, p, func(client, server *record) error {
 		if err := expect(server.sent[event.Received].String(), "three"); err != nil {
 			return err
 		}
@@ -128,7 +118,7 @@ func TestWatch(t *testing.T) {
 	after := counters(t, pr)
 	must(pr.ForgetPID(self))
 	p.say("again ")
-	r.both(t, p.port(), func(client, server *record) error {
+	r.both(t, p, func(client, server *record) error {
 		if err := expect(server.sent[event.Received].String(), "included again "); err != nil {
 			return err
 		}
@@ -153,13 +143,14 @@ func TestVerdict(t *testing.T) {
 	r, pr := capture(t, "auto")
 	p := dial(t, "127.0.0.1:0")
 	p.say("undecided")
-	r.both(t, p.port(), func(client, server *record) error { return expect(client.sent[event.Sent].String(), "undecided") })
-	limited, refused := r.find(p.port(), event.RoleClient), r.find(p.port(), event.RoleServer)
-	pr.Copy(limited.open.Conn, 12, 2) // the turn has used 9 of them
+	r.both(t, p, func(client, server *record) error { return expect(client.sent[event.Sent].String(), "undecided") })
+	from, to := ends(p.client)
+	limited, refused := r.find(from, to, event.RoleClient), r.find(from, to, event.RoleServer)
+	pr.Copy(limited.open.Conn, 300, 2) // the turn has used 9 of them
 	pr.Refuse(refused.open.Conn)
-	p.say("0123456789")
-	r.both(t, p.port(), func(client, server *record) error {
-		if err := expect(client.sent[event.Sent].String()+"|"+client.tail, "undecided012|89"); err != nil {
+	p.say(strings.Repeat("x", 500) + "yz")
+	r.both(t, p, func(client, server *record) error {
+		if err := expect(client.sent[event.Sent].String()+"|"+client.tail, "undecided"+strings.Repeat("x", 291)+"|yz"); err != nil {
 			return err
 		}
 		return expect(server.sent[event.Received].String(), "undecided")
@@ -199,7 +190,7 @@ func TestAcceptWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(accepted)
-	r.both(t, c.LocalAddr().(*net.TCPAddr).AddrPort().Port(), func(_, server *record) error {
+	r.ofConn(t, c, func(_, server *record) error {
 		if server.accept == nil || server.accept.Wait < 300*time.Millisecond || server.accept.Wait > waited+50*time.Millisecond {
 			return fmt.Errorf("accepted %+v, waited %v", server.accept, waited)
 		}

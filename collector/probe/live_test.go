@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -25,7 +26,8 @@ type recorder struct {
 
 type record struct {
 	open   event.Opened
-	sent   [2]bytes.Buffer
+	sent   [2]bytes.Buffer // what was copied, put together
+	parts  [2][]part
 	size   [2]uint64
 	next   [2]uint64
 	seqs   map[uint64]bool
@@ -68,6 +70,9 @@ func (r *recorder) Handle(ev event.Event) {
 		c.tasks[ev.Task.PID] = true
 		c.sent[ev.Dir].Write(ev.Data)
 		c.tail += string(ev.Tail)
+		if len(ev.Data) > 0 {
+			c.parts[ev.Dir] = append(c.parts[ev.Dir], part{ev.Off, bytes.Clone(ev.Data)})
+		}
 		c.size[ev.Dir] += uint64(ev.Size)
 		if ev.Size > 0 {
 			c.next[ev.Dir] = max(c.next[ev.Dir], ev.Off+uint64(ev.Size))
@@ -108,6 +113,12 @@ func capture(t *testing.T, method string) (*recorder, *probe.Probe) {
 		return p.Ready()
 	})
 	return r, p
+}
+
+// part is what was copied of a call.
+type part struct {
+	off  uint64
+	data []byte
 }
 
 type nobody struct{}
@@ -171,26 +182,45 @@ func testEcho(t *testing.T, method, address string) {
 			t.Fatal(err)
 		}
 	}
-	local := c.LocalAddr().(*net.TCPAddr).AddrPort()
 	c.Close()
-	eventually(t, func() error {
-		client, server := r.find(local.Port(), event.RoleClient), r.find(local.Port(), event.RoleServer)
-		if client == nil || server == nil {
-			return fmt.Errorf("client %v, server %v of port %d", client != nil, server != nil, local.Port())
-		}
+	r.ofConn(t, c, func(client, server *record) error {
 		return errors.Join(check("client", client, want.Bytes()), check("server", server, want.Bytes()))
 	})
 }
 
-func (r *recorder) find(port uint16, role event.Role) *record {
+// find returns an end of the connection that goes from one address to another.
+func (r *recorder) find(from, to netip.AddrPort, role event.Role) *record {
+	if role == event.RoleServer {
+		from, to = to, from
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.conns {
-		if c.open.Role == role && (c.open.Flow.Local.Port() == port || c.open.Flow.Remote.Port() == port) {
+		if c.open.Role == role && c.open.Flow.Local == from && c.open.Flow.Remote == to {
 			return c
 		}
 	}
 	return nil
+}
+
+// ends are a connection's addresses, the client's first.
+func ends(client net.Conn) (from, to netip.AddrPort) {
+	return client.LocalAddr().(*net.TCPAddr).AddrPort(), client.RemoteAddr().(*net.TCPAddr).AddrPort()
+}
+
+// ofConn waits until both ends of a connection satisfy f.
+func (r *recorder) ofConn(t *testing.T, client net.Conn, f func(client, server *record) error) {
+	t.Helper()
+	from, to := ends(client)
+	eventually(t, func() error {
+		client, server := r.find(from, to, event.RoleClient), r.find(from, to, event.RoleServer)
+		if client == nil || server == nil {
+			return fmt.Errorf("from %v to %v: client %v, server %v", from, to, client != nil, server != nil)
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return f(client, server)
+	})
 }
 
 func check(name string, c *record, want []byte) error {

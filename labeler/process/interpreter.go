@@ -214,7 +214,7 @@ func scriptName(show, script string, rest []string) string {
 		script, _, _ = strings.Cut(script, "#")
 	}
 	base := path.Base(script)
-	if base == "." || base == "/" || base == ".." {
+	if base == "." || base == "/" || base == ".." || descriptor(script) {
 		return show
 	}
 	switch path.Base(path.Dir(script)) {
@@ -225,6 +225,16 @@ func scriptName(show, script string, rest []string) string {
 		}
 	}
 	return show + " " + base
+}
+
+// descriptor tells scripts that are an open file and have no name of their own.
+func descriptor(script string) bool {
+	for _, prefix := range []string{"/dev/fd/", "/dev/stdin", "/proc/self/fd/"} {
+		if strings.HasPrefix(script, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // titled tells whether a program has written a title over its command line, and gives the title's first word. When that

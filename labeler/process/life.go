@@ -20,7 +20,7 @@ func (t *Table[V]) findWithin(task event.Task, depth int) *Process[V] {
 		return p
 	}
 	s, err := t.proc.stat(task.PID)
-	if err != nil || task.Start != 0 && !sameStart(s.start, task.Start) {
+	if err != nil || task.Start != 0 && !SameStart(s.start, task.Start) {
 		t.misses.Add(1)
 		return nil
 	}
@@ -72,7 +72,7 @@ func (t *Table[V]) Exec(e *event.Exec) *Process[V] {
 
 // factsOf reads /proc, which knows more than the event; the event itself serves when the process has ended already.
 func (t *Table[V]) factsOf(e *event.Exec) Facts {
-	if s, err := t.proc.stat(e.Task.PID); err == nil && (e.Task.Start == 0 || sameStart(s.start, e.Task.Start)) {
+	if s, err := t.proc.stat(e.Task.PID); err == nil && (e.Task.Start == 0 || SameStart(s.start, e.Task.Start)) {
 		if f := t.proc.facts(e.Task.PID, s.comm); f.Executable != "" {
 			return f
 		}
@@ -147,16 +147,16 @@ func (t *Table[V]) Scan() (lost []event.Exit, err error) {
 	present := make(map[uint32]uint64, len(all))
 	for _, l := range all {
 		present[l.pid] = l.start
-		if p := t.Lookup(event.Task{PID: l.pid}); p == nil || !sameStart(p.Start, l.start) {
+		if p := t.Lookup(event.Task{PID: l.pid}); p == nil || !SameStart(p.Start, l.start) {
 			t.meet(event.Task{PID: l.pid}, l.stat, 8)
 		}
 	}
 	t.Running(func(p *Process[V]) {
-		if start, ok := present[p.PID]; ok && sameStart(start, p.Start) {
+		if start, ok := present[p.PID]; ok && SameStart(start, p.Start) {
 			return
 		}
 		s, err := t.proc.stat(p.PID) // it may have begun since the listing
-		if err != nil || s.state == 'Z' || !sameStart(s.start, p.Start) {
+		if err != nil || s.state == 'Z' || !SameStart(s.start, p.Start) {
 			lost = append(lost, event.Exit{Task: event.Task{PID: p.PID, Start: p.Start}, Time: t.cfg.Now()})
 		}
 	})

@@ -65,7 +65,7 @@ func (p *Process[V]) is(t event.Task) bool {
 	if p.PID != t.PID {
 		return false
 	}
-	return p.Start == t.Start || !p.exact && sameStart(p.Start, t.Start)
+	return p.Start == t.Start || !p.exact && SameStart(p.Start, t.Start)
 }
 
 // touch keeps p from being evicted. It writes only when it must: the field is shared by all cores.
@@ -75,7 +75,9 @@ func (p *Process[V]) touch() {
 	}
 }
 
-func sameStart(a, b uint64) bool { return max(a, b)-min(a, b) <= tick }
+// SameStart tells whether two start times, in nanoseconds since boot, may be one process's: /proc cuts them to a tick of 10 ms,
+// so that they may differ by one. No PID comes up again that soon.
+func SameStart(a, b uint64) bool { return max(a, b)-min(a, b) <= tick }
 
 // recentSize is the size of the cache before the map: a power of two, indexed by the low bits of the PID.
 const recentSize = 1 << 12
@@ -157,7 +159,7 @@ func (t *Table[V]) find(task event.Task) *Process[V] {
 // findNear is find by a start time that may be cut to a tick.
 func (t *Table[V]) findNear(pid uint32, start uint64) *Process[V] {
 	for p := t.byPID[pid]; p != nil; p = p.earlier {
-		if sameStart(p.Start, start) {
+		if SameStart(p.Start, start) {
 			return p
 		}
 	}
