@@ -41,6 +41,7 @@ type SocketsConn struct {
 	Flow            SocketsFlow
 	Connecting      uint64
 	Opened          uint64
+	Active          uint64
 	Owner           SocketsTaskId
 	Seq             uint64
 	Off             [2]uint64
@@ -194,6 +195,7 @@ type SocketsOpenEvent struct {
 	Header     SocketsEventHeader
 	Flow       SocketsFlow
 	Connecting uint64
+	Active     uint64
 }
 
 type SocketsRole uint32

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -12,7 +13,7 @@ type conn struct {
 	spec    *Spec // nil while undecided
 	parser  Parser
 	reorder *reorder
-	peers   map[peer]*conn // of an unconnected datagram socket
+	peers   map[netip.AddrPort]*conn // of a datagram socket
 	dirs    [2]stream
 	pair    pairer
 	nextSeq uint64
@@ -35,6 +36,8 @@ type conn struct {
 	vague                                 bool // the end of an open message may have gone by unseen
 	swapped                               bool // a new parser must look at what the other direction holds
 	wide                                  bool // the kernel was asked for more because of pipelining
+	datagram                              bool // a peer of a datagram socket
+	asking                                bool // a peer of this datagram socket owes an answer
 
 	segments, exchanges, sinceExchange uint32 // for estimating what a loss hid
 }
@@ -63,13 +66,15 @@ func (t *Tracker) segment(c *conn, s *event.Segment) {
 		t.count.duplicates.Add(1)
 		return
 	}
-	m := mark{at: s.Time, task: s.Task, call: !run.cut}
+	m := &t.call
+	m.at, m.task, m.call = s.Time, s.Task, !run.cut
 	if m.task == (event.Task{}) {
 		m.task = c.task
 	}
 	at := s.Time.UnixNano()
 	m.turn = m.call && (!c.moved || c.lastDir != d || st.gap)
-	pause := c.moved && at-c.lastAt >= int64(t.cfg.IdleAfter)
+	// On a connection that is older than capture lastAt is when it was first seen, and nothing has moved since.
+	pause := (c.moved || c.existing) && at-c.lastAt >= int64(t.cfg.IdleAfter)
 	if pause || m.turn {
 		c.quiet = pause
 	}
@@ -124,8 +129,8 @@ func (r *clipped) skip(off uint64) {
 	r.off, r.size = off, r.size-n
 }
 
-// feed handles captured bytes that continue direction d.
-func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m mark) {
+// feed handles captured bytes of the call m that continue direction d.
+func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m *mark) {
 	st := &c.dirs[d]
 	if len(data) == 0 || c.reason != "" {
 		return
@@ -141,11 +146,11 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m mark) {
 	v := view{base: st.end - uint64(len(data)), data: data}
 	if st.run != nil {
 		before := cap(st.run.data)
-		st.run.append(data, m)
+		st.run.append(data, *m)
 		t.runs.held += cap(st.run.data) - before
 		v = view{base: st.pos, data: st.run.data, marks: st.run.marks}
 	} else {
-		t.one[0] = m
+		t.one[0] = *m
 		v.marks = t.one[:1]
 	}
 	t.offer(c, d, &v, Continues)
@@ -153,7 +158,7 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m mark) {
 }
 
 // skipTo lets n bytes go by as far as they are of no interest and returns how many are not looked at.
-func (t *Tracker) skipTo(c *conn, d event.Dir, n uint64, m mark) uint64 {
+func (t *Tracker) skipTo(c *conn, d event.Dir, n uint64, m *mark) uint64 {
 	st := &c.dirs[d]
 	if st.pos <= st.end {
 		return 0
@@ -194,7 +199,7 @@ func (t *Tracker) retain(c *conn, d event.Dir, v *view) {
 }
 
 // hole handles n bytes of the call m that moved and were not captured.
-func (t *Tracker) hole(c *conn, d event.Dir, n uint64, m mark) {
+func (t *Tracker) hole(c *conn, d event.Dir, n uint64, m *mark) {
 	st := &c.dirs[d]
 	if c.reason != "" {
 		return
@@ -208,7 +213,7 @@ func (t *Tracker) hole(c *conn, d event.Dir, n uint64, m mark) {
 	}
 	st.end += n
 	m.end, m.call, m.turn = st.end, false, false
-	v.marks = append(v.marks, m)
+	v.marks = append(v.marks, *m)
 	t.offer(c, d, &v, Hole)
 	switch {
 	case c.reason != "":

@@ -8,11 +8,13 @@ import (
 // the next offset of each.
 func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 	t.count.protocols[c.proto].gaps.Add(1)
+	c.doubtPeers()
 	both := &c.dirs
 	if first.closed == nil && missing == 1 {
 		d := first.seg.Dir & 1
 		jumps := first.seg.Off > both[d].end
 		if jumps && both[d].pos > first.seg.Off {
+			both[d].suspect = true
 			return // all that was lost is the middle of a body
 		}
 		// It was of this direction if the offset jumps, else of the other; so it is known whether a turn begins here.
@@ -28,7 +30,14 @@ func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 	}
 	n := t.hidden(c, missing)
 	c.sinceExchange += uint32(min(missing, 1<<20))
-	t.forget(c, c.openAnswer(), 0)
+	keep := c.openAnswer()
+	if known := c.pair.outstanding.n; !c.pair.byID {
+		if keep != nil {
+			known--
+		}
+		n = max(n, known)
+	}
+	t.forget(c, keep, 0)
 	t.missed(c, n)
 }
 
@@ -206,5 +215,8 @@ func (t *Tracker) closed(c *conn, e *event.Closed) {
 	}
 	t.confirm(c)
 	t.unanswered(c, e.Time)
+	for _, p := range c.peers {
+		t.endPeer(p, e.Time)
+	}
 	t.remove(c)
 }

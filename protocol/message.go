@@ -65,6 +65,9 @@ func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool) {
 	if p.outstanding.n > 0 && !p.byID && !c.vague && !t.pipelining(c) {
 		return
 	}
+	if p.byID && !t.asksAgain(c, m) {
+		return
+	}
 	if p.outstanding.n >= t.cfg.MaxPipelined {
 		t.overflow(c)
 		if !p.byID {
@@ -102,6 +105,21 @@ func (t *Tracker) pipelining(c *conn) bool {
 	p.trust = lost
 	t.missed(c, n)
 	return false
+}
+
+// asksAgain handles a request whose ID is outstanding: a datagram is the same one sent again, and the first counts; on a
+// stream the ID is free again, so an answer was missed. It reports whether the request may be taken.
+func (t *Tracker) asksAgain(c *conn, m *Message) bool {
+	old := c.pair.match(m.ID)
+	if old == nil {
+		return true
+	}
+	if c.datagram {
+		return false
+	}
+	t.drop(c, old)
+	t.missed(c, 1)
+	return true
 }
 
 // overflow makes room in a pairer whose queue is full: in order it cannot know what to forget, by ID it forgets the oldest.
@@ -363,16 +381,21 @@ func (t *Tracker) confirm(c *conn) {
 func (t *Tracker) unanswered(c *conn, at time.Time) {
 	p := &c.pair
 	for m := p.outstanding.pop(); m != nil; m = p.outstanding.pop() {
-		if m.doubt {
-			t.missed(c, 1)
-			t.recycle(m)
-			continue
-		}
-		m.End = at
-		if at.Before(m.Start) {
-			m.End = m.Start
-			t.count.clamps.Add(1)
-		}
-		t.emit(c, m)
+		t.endUnanswered(c, m, at)
 	}
+}
+
+// endUnanswered ends a request, out of the queue, to which no answer was seen.
+func (t *Tracker) endUnanswered(c *conn, m *Message, at time.Time) {
+	if m.doubt {
+		t.missed(c, 1)
+		t.recycle(m)
+		return
+	}
+	m.End = at
+	if at.Before(m.Start) {
+		m.End = m.Start
+		t.count.clamps.Add(1)
+	}
+	t.emit(c, m)
 }

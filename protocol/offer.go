@@ -13,7 +13,7 @@ const maxIdleSteps = 8
 func (t *Tracker) offer(c *conn, d event.Dir, v *view, then Then) {
 	st := &c.dirs[d]
 	for idle := 0; c.reason == ""; {
-		if st.pos >= st.end && then != Ended && then != Idle {
+		if st.pos >= st.end && (then != Ended && then != Idle || v.alone) {
 			return
 		}
 		data := v.from(st.pos)
@@ -96,10 +96,15 @@ func (t *Tracker) resync(c *conn, d event.Dir, v *view, data []byte, then Then) 
 	if len(data) == 0 {
 		return false
 	}
-	n, ok := c.parser.Resync(t.chunk(c, d, v, data, then))
-	t.take(st, v, uint64(min(max(n, 0), len(data))))
+	ch := t.chunk(c, d, v, data, then)
+	n, ok := c.parser.Resync(ch)
+	n = min(max(n, 0), len(data))
+	t.take(st, v, uint64(n))
 	if st.lost = !ok; n > 0 {
 		c.unattributed(d)
+	}
+	if !ok && n == len(data) && ch.Turn && c.errors > 0 {
+		t.wrong(c) // one more turn that breaks the rules
 	}
 	return ok
 }
@@ -132,8 +137,12 @@ func (t *Tracker) broken(c *conn, d event.Dir) {
 	t.count.protocols[c.proto].parseErrors.Add(1)
 	st := &c.dirs[d]
 	t.lose(c, d, max(st.pos, st.end), true)
-	c.errors++
-	if int(c.errors) > t.cfg.MaxErrors {
+	t.wrong(c)
+}
+
+// wrong counts the tries that a connection has.
+func (t *Tracker) wrong(c *conn) {
+	if c.errors++; int(c.errors) > t.cfg.MaxErrors {
 		t.refuse(c, ReasonUnknown)
 	}
 }

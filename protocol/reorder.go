@@ -61,6 +61,7 @@ func (t *Tracker) stranger(s *event.Segment) *conn {
 	}
 	c := t.add(s.Conn)
 	c.existing, c.source, c.nextSeq = true, s.Source, s.Seq
+	c.lastAt = s.Time.UnixNano() // nothing is known of what was before
 	c.startLost()
 	return c
 }

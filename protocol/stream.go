@@ -45,6 +45,7 @@ type view struct {
 	base  uint64 // offset of data[0]
 	data  []byte
 	marks []mark // ascending; the last one's end is base+len(data)
+	alone bool   // a datagram: nothing comes after it
 }
 
 // from returns the bytes of v at and after off.
@@ -57,6 +58,9 @@ func (v *view) from(off uint64) []byte {
 
 // at returns the mark of the byte at off, and whether that byte is the mark's first.
 func (v *view) at(off uint64) (m *mark, first bool) {
+	if len(v.marks) == 1 {
+		return &v.marks[0], off == v.base
+	}
 	start := v.base
 	for i := range v.marks {
 		if off < v.marks[i].end {
@@ -65,7 +69,7 @@ func (v *view) at(off uint64) (m *mark, first bool) {
 		start = v.marks[i].end
 	}
 	if len(v.marks) == 0 {
-		return &mark{}, false
+		return &mark{}, false // nothing is held: there is no byte to ask for
 	}
 	return &v.marks[len(v.marks)-1], false
 }

@@ -46,7 +46,11 @@ type Config struct {
 	// MaxErrors is how many times in a row bytes may break the rules of the protocol before the connection is refused.
 	// Default 3.
 	MaxErrors int
-	// IdleAfter is for how long no byte must move for a connection to count as idle. Default 1 s.
+	// MaxPeers is how many peers of a datagram socket are told apart. Default 256. AnswerWait is for how long a datagram may
+	// wait for its answer. Default 5 s, as resolvers have it.
+	MaxPeers   int
+	AnswerWait time.Duration
+	// IdleAfter is for how long no byte must move for a connection to count as idle. Default 250 ms.
 	IdleAfter time.Duration
 }
 
@@ -60,7 +64,9 @@ func (c Config) withDefaults() Config {
 	c.SniffBytes = cmp.Or(c.SniffBytes, 64<<10)
 	c.SniffTurns = cmp.Or(c.SniffTurns, 8)
 	c.MaxErrors = cmp.Or(c.MaxErrors, 3)
-	c.IdleAfter = cmp.Or(c.IdleAfter, time.Second)
+	c.MaxPeers = cmp.Or(c.MaxPeers, 256)
+	c.AnswerWait = cmp.Or(c.AnswerWait, 5*time.Second)
+	c.IdleAfter = cmp.Or(c.IdleAfter, 250*time.Millisecond)
 	return c
 }
 
@@ -83,7 +89,8 @@ type Tracker struct {
 	messages []*Message // free
 	scratch  *Message   // handed to parsers
 	x        Exchange   // handed to the sink
-	one      [2]mark
+	one      [1]mark    // of a run that is not buffered
+	call     mark       // of the segment that is being handled
 }
 
 // pooledMessages bounds the free list; a message with a larger attribute buffer than pooledAttrs is not kept.
@@ -129,6 +136,9 @@ func (t *Tracker) opened(e *event.Opened) {
 	c := t.add(e.Conn)
 	c.announced, c.role, c.ports, c.task = true, e.Role, ports(e.Flow), e.Owner
 	c.existing, c.lastAt = e.Existing, e.Time.UnixNano()
+	if !e.LastActive.IsZero() {
+		c.lastAt = e.LastActive.UnixNano()
+	}
 	if e.Existing {
 		c.startLost()
 	}
@@ -161,7 +171,11 @@ func (t *Tracker) evict() {
 		}
 	}
 	t.count.evictedConns.Add(1)
-	t.forget(oldest, nil, oldest.pair.outstanding.n)
+	waiting := oldest.pair.outstanding.n
+	for _, p := range oldest.peers {
+		waiting += p.pair.outstanding.n
+	}
+	t.forget(oldest, nil, waiting)
 	t.remove(oldest)
 }
 
@@ -210,7 +224,10 @@ func (t *Tracker) tickConn(c *conn, now time.Time) bool {
 			t.idle(c)
 		}
 	}
-	return c.reorder != nil || c.vague || c.pair.held.n > 0
+	if c.asking {
+		t.expirePeers(c, now)
+	}
+	return c.reorder != nil || c.vague || c.asking || c.pair.held.n > 0
 }
 
 // watchOver has Tick look at c.

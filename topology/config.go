@@ -13,15 +13,15 @@ import (
 // Resolver gives the ends of a connection their names. *labeler.Labeler is one. Shards call it from goroutines of their
 // own for each exchange, so it must be quick and safe. Equal identities are the same pointer.
 type Resolver interface {
-	// Process is who the task is; nil when nothing is known of it.
+	// Process is who the task is; nil, or a Resource of KindUnknown, when nothing is known of it.
 	Process(t event.Task) *labeler.Resource
-	// Address is who held the address at a time, seen from a network namespace, and whether that end is watched: by this
+	// Address is who held the address when a connection was made, seen from a network namespace, and whether that end is watched: by this
 	// agent or, by what the directory of listeners tells, another. nil when nothing is known.
 	Address(a netip.AddrPort, netns uint32, at time.Time) (*labeler.Resource, bool)
 }
 
 // Watcher may be implemented by a Resolver whose capture announces connections of processes that it does not watch.
-// Without it, an end whose connection was announced counts as watched.
+// Without it, an end whose connection was announced counts as watched. It is asked of known processes only.
 type Watcher interface {
 	Watched(t event.Task) bool
 }

@@ -16,7 +16,8 @@ type conn struct {
 	datagram, existing, closed bool
 	// task is who read or wrote last; who accepted, connected or holds the socket until then.
 	task             event.Task
-	opened, closedAt int64 // Unix nanoseconds
+	who              *labeler.Resource // task's process at its last segment; nil when not known
+	opened, closedAt int64             // Unix nanoseconds
 	// peer is the other end, when it is on this host.
 	peer *conn
 
@@ -162,15 +163,31 @@ func drop(list []*conn, n int) []*conn {
 	return list[:m]
 }
 
-// remote is who the other end of c is, and whether it is watched.
+// made is when the connection was made, or now for one that is older than capture: whoever has the address now had it then,
+// as far as anybody can tell.
+func (c *conn) made(now time.Time) time.Time {
+	if c.existing {
+		return now
+	}
+	return time.Unix(0, c.opened)
+}
+
+// known tells a process that the resolver knows from one that left no trace.
+func known(r *labeler.Resource) bool { return r != nil && r.Kind != labeler.KindUnknown }
+
+// remote is who the other end of c is, and whether it is watched. Of an end on this host whose process is not known, capture
+// tells because it watches it.
 func (s *Shard) remote(c *conn, at time.Time) (*labeler.Resource, bool) {
 	if p := c.peer; p != nil && p.task.PID != 0 {
-		if r := s.t.resolver.Process(p.task); r != nil {
+		if p.who != nil {
+			return p.who, s.isWatched(p.task)
+		}
+		if r := s.t.resolver.Process(p.task); known(r) {
 			return r, s.isWatched(p.task)
 		}
 	}
 	if now := at.UnixNano(); c.far == nil || now >= c.farUntil || now < c.farUntil-2*int64(time.Second) {
-		c.far, c.farWatched = s.t.resolver.Address(c.flow.Remote, c.flow.NetNS, at)
+		c.far, c.farWatched = s.t.resolver.Address(c.flow.Remote, c.flow.NetNS, c.made(at))
 		if c.far == nil {
 			c.far = s.unknown
 		}
@@ -186,12 +203,15 @@ func (s *Shard) local(c *conn, t event.Task, at time.Time) *labeler.Resource {
 	if t.PID == 0 {
 		t = c.task
 	}
+	if t == c.task && c.who != nil {
+		return c.who
+	}
 	if t.PID != 0 {
-		if r := s.t.resolver.Process(t); r != nil {
+		if r := s.t.resolver.Process(t); known(r) {
 			return r
 		}
 	}
-	if r, _ := s.t.resolver.Address(c.flow.Local, c.flow.NetNS, at); r != nil {
+	if r, _ := s.t.resolver.Address(c.flow.Local, c.flow.NetNS, c.made(at)); r != nil {
 		return r
 	}
 	return s.unknown

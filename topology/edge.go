@@ -2,7 +2,6 @@ package topology
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/toposcope/toposcope/labeler"
@@ -79,30 +78,6 @@ func (e *instanceEdge) expire(before int64) bool {
 	return e.gone
 }
 
-// processID is a process as its info series names it.
-type processID struct {
-	ServiceKey
-	instance string
-	pid      uint32
-}
-
-// process is a process with traffic. Its last time is all that ever changes, so that losing a race with expire costs one
-// info series for as long as the shard's memory of it lasts.
-type process struct {
-	processID
-	resource *labeler.Resource // guarded by the registry's lock; its strings are fit for labels
-	gone     atomic.Bool
-	last     atomic.Int64
-}
-
-func (p *process) expire(before int64) bool {
-	if p.last.Load() >= before {
-		return false
-	}
-	p.gone.Store(true)
-	return true
-}
-
 // startOf is the start time of a series whose first event is at t. It lies just before, since a series is zero at its
 // start, and is cut to the stores' milliseconds.
 func startOf(t time.Time) time.Time { return t.Add(-time.Millisecond).Truncate(time.Millisecond) }
@@ -169,43 +144,4 @@ func (r *registry) instanceEdgeOf(id instanceEdgeID, at time.Time) *instanceEdge
 	i := &instanceEdge{instanceEdgeID: id, created: startOf(at), last: at.UnixNano()}
 	r.byInstance[id] = i
 	return i
-}
-
-// process finds or makes the info series of res; nil when it is no process or one too many.
-func (r *registry) process(res *labeler.Resource, at time.Time) *process {
-	if res.PID == 0 {
-		return nil
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key := keyOf(res)
-	id := processID{key, r.instance(key, res.InstanceID), res.PID}
-	if p, ok := r.processes[id]; ok {
-		p.resource = cleaned(res) // the number may be another process's by now
-		return p
-	}
-	if r.processesOf[key] >= r.limits.InstancesPerService {
-		r.dropped[dropInstances]++
-		return nil
-	}
-	if id.instance == Other || !r.take(processSeries) {
-		return nil
-	}
-	r.processesOf[key]++
-	p := &process{processID: id, resource: cleaned(res)}
-	p.last.Store(at.UnixNano())
-	r.processes[id] = p
-	return p
-}
-
-// cleaned is a copy of r whose strings are fit for labels.
-func cleaned(r *labeler.Resource) *labeler.Resource {
-	c := *r
-	for _, s := range []*string{
-		&c.Name, &c.Namespace, &c.InstanceID, &c.Executable, &c.Unit, &c.ContainerName, &c.Host, &c.K8sNamespace, &c.K8sPod,
-		&c.K8sContainer, &c.K8sWorkload, &c.K8sWorkloadKind, &c.K8sNode,
-	} {
-		*s = clean(*s)
-	}
-	return &c
 }

@@ -16,7 +16,7 @@ import (
 func (s *Shard) Exchange(x *protocol.Exchange) {
 	c, ok := s.conns[x.Conn]
 	if !ok {
-		s.t.leftOut[leftOutUnopened].Add(1)
+		s.unopened(x)
 		return
 	}
 	at := x.End()
@@ -48,6 +48,21 @@ func (s *Shard) Exchange(x *protocol.Exchange) {
 	s.touch(&ref.client, client, at)
 	s.touch(&ref.server, server, at)
 	s.operate(ref, local, x, took, at)
+}
+
+// unopened counts an exchange on a connection whose opening was lost. Who is at the other end, and so which end should
+// count the edge, is not known; what the process served or asked for is.
+func (s *Shard) unopened(x *protocol.Exchange) {
+	s.t.leftOut[leftOutUnopened].Add(1)
+	local := s.t.resolver.Process(x.Task)
+	if !known(local) || local.Self {
+		return
+	}
+	server := s.unknown.Name
+	if x.Side == protocol.ServerSide {
+		server = clean(local.Name)
+	}
+	s.operate(&edgeRef{routes: s.t.routes.Service(server)}, local, x, max(x.End().Sub(x.Start()), 0), x.End())
 }
 
 // learnRole takes a connection's role from its first exchange where capture could not tell.

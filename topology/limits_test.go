@@ -81,6 +81,9 @@ func TestSeriesBudget(t *testing.T) {
 	if n := topo.registry.series.Load(); n != 0 || len(idle.Edges)+len(idle.Operations)+len(idle.Instances)+len(idle.Processes) != 0 {
 		t.Errorf("%d series in use after an hour, %+v", n, idle)
 	}
+	if r := &topo.registry; len(r.peers)+len(r.instancesOf)+len(r.valuesOf)+len(r.processes) != 0 {
+		t.Errorf("limits still count %v, %v, %v, %v", r.peers, r.instancesOf, r.valuesOf, r.processes)
+	}
 }
 
 func TestInstancesPerService(t *testing.T) {
@@ -105,6 +108,36 @@ func TestInstancesPerService(t *testing.T) {
 	}
 }
 
+// TestShortLivedProcesses has a server with workers that stay, and commands that come and go.
+func TestShortLivedProcesses(t *testing.T) {
+	topo, s, d := shop(t, Config{Limits: Limits{InstancesPerService: 10}})
+	for pid := uint32(100); pid < 104; pid++ {
+		d.process(pid, "worker")
+	}
+	for i := range 60 {
+		at := time.Duration(i) * time.Second
+		pid := uint32(1000 + i)
+		d.process(pid, "curl")
+		dial(s, 10*i, pid, address(0), get(at, time.Millisecond, "/"))
+		for w := range 4 {
+			dial(s, 10*i+1+w, uint32(100+w), address(0), get(at, time.Millisecond, "/"))
+		}
+		shown := map[string][]uint32{}
+		for _, p := range topo.Snapshot(after(at)).Processes {
+			shown[p.Service.Name] = append(shown[p.Service.Name], p.Resource.PID)
+		}
+		if len(shown["curl"]) != 1 || shown["curl"][0] != 1000 {
+			t.Fatalf("second %d: commands %v are shown, want the first", i, shown["curl"])
+		}
+		if want := map[bool]int{false: 1, true: 4}[i >= 10]; len(shown["worker"]) != want {
+			t.Fatalf("second %d: workers %v are shown, want %d", i, shown["worker"], want)
+		}
+	}
+	if n := len(topo.registry.processes[ServiceKey{"shop", "curl"}]); n != 10 {
+		t.Errorf("%d commands are remembered, want 10", n)
+	}
+}
+
 func TestRoutesPerService(t *testing.T) {
 	topo, s, _ := shop(t, Config{Limits: Limits{RoutesPerService: 4}})
 	for i := range 6 {
@@ -124,7 +157,7 @@ func TestIdle(t *testing.T) {
 	for i := range 3 {
 		s.Exchange(get(time.Duration(i)*time.Second, time.Millisecond, "/").exchange(l, protocol.ClientSide))
 	}
-	s.Tick(after(9 * time.Minute))
+	s.Tick(after(2 * time.Second))
 	first := topo.Snapshot(after(9 * time.Minute)).Edges[0]
 	if first.Requests != 3 || !first.Created.Equal(start) { // the first ended at 1 ms, and a series begins 1 ms earlier
 		t.Errorf("%+v", first)
@@ -144,6 +177,46 @@ func TestIdle(t *testing.T) {
 	if len(again.Operations) != 1 || again.Operations[0].Seconds.Count != 1 || len(again.Processes) != 1 ||
 		len(again.Instances) != 1 || again.Instances[0].Requests != 1 {
 		t.Errorf("operations %+v, processes %+v, instances %+v", again.Operations, again.Processes, again.Instances)
+	}
+}
+
+// TestIdleParts has one of two instances pause for longer than its edge does, and a pair without connections.
+func TestIdleParts(t *testing.T) {
+	topo, s, d := shop(t, Config{Idle: 10 * time.Minute})
+	var links []link
+	for i, pid := range []uint32{30, 31} {
+		d.process(pid, "batch").InstanceID = fmt.Sprint("batch-", i)
+		l := link{client: event.ConnID(i + 1), flow: flow("10.0.0.1:40000", "10.0.0.2:80"), clientTask: task(pid)}
+		l.flow.Local = netip.AddrPortFrom(l.flow.Local.Addr(), uint16(2000+i))
+		s.Handle(l.openClient(0))
+		links = append(links, l)
+	}
+	refused := func(at time.Duration) {
+		s.Handle(&event.ConnectFailed{Flow: flow("10.0.0.1:9", "10.0.0.3:81"), Task: task(10), Time: after(at)})
+	}
+	refused(0)
+	s.Exchange(get(0, time.Millisecond, "/").exchange(links[0], protocol.ClientSide))
+	for m := range 30 {
+		s.Exchange(get(time.Duration(m)*time.Minute, time.Millisecond, "/").exchange(links[1], protocol.ClientSide))
+		topo.Snapshot(after(time.Duration(m) * time.Minute))
+	}
+	s.Exchange(get(30*time.Minute, time.Millisecond, "/").exchange(links[0], protocol.ClientSide))
+	refused(30 * time.Minute)
+	snap := topo.Snapshot(after(30 * time.Minute))
+	if len(snap.Edges) != 1 || snap.Edges[0].Requests != 32 {
+		t.Errorf("edges %+v", snap.Edges)
+	}
+	got := map[string]uint64{}
+	for _, i := range snap.Instances {
+		got[i.ClientInstance] = i.Requests
+	}
+	if len(got) != 2 || got["batch-0"] != 1 || got["batch-1"] != 30 || len(snap.Processes) != 2 {
+		t.Errorf("instances %v, processes %+v", got, snap.Processes)
+	}
+	for _, p := range snap.Pairs {
+		if p.Server.Name == "10.0.0.3" && (p.Failures != 1 || !p.Created.After(after(29*time.Minute))) {
+			t.Errorf("pair %+v", p)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (l *listeners) queues(resolver Resolver) map[ServiceKey]int {
 		if v.task.PID != 0 {
 			r = resolver.Process(v.task)
 		}
-		if r == nil {
+		if !known(r) {
 			r, _ = resolver.Address(k.local, k.netns, v.at)
 		}
 		if r != nil && !r.Self {

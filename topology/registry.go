@@ -22,13 +22,12 @@ type registry struct {
 	byInstance map[instanceEdgeID]*instanceEdge
 	operations map[string]*operation
 	pairs      map[PairKey]*pair
-	processes  map[processID]*process
+	processes  map[ServiceKey]map[processID]*process
 	// peers are the other ends of each service, instancesOf the instances of each, valuesOf the values of each open-ended
 	// label of each: what the per-service limits count.
 	peers       map[ServiceKey]map[ServiceKey]int
 	instancesOf map[ServiceKey]map[string]struct{}
 	valuesOf    map[valueKey]map[string]struct{}
-	processesOf map[ServiceKey]int
 	dropped     [dropReasons]uint64
 }
 
@@ -72,11 +71,10 @@ func (r *registry) init(cfg Config) {
 	r.byInstance = map[instanceEdgeID]*instanceEdge{}
 	r.operations = map[string]*operation{}
 	r.pairs = map[PairKey]*pair{}
-	r.processes = map[processID]*process{}
+	r.processes = map[ServiceKey]map[processID]*process{}
 	r.peers = map[ServiceKey]map[ServiceKey]int{}
 	r.instancesOf = map[ServiceKey]map[string]struct{}{}
 	r.valuesOf = map[valueKey]map[string]struct{}{}
-	r.processesOf = map[ServiceKey]int{}
 }
 
 // take asks for n more series.
@@ -194,13 +192,11 @@ func (r *registry) expire(before time.Time) {
 			r.series.Add(-int64(cost))
 		}
 	}
-	for k, p := range r.processes {
-		if p.expire(t) {
-			delete(r.processes, k)
-			if r.processesOf[k.ServiceKey]--; r.processesOf[k.ServiceKey] <= 0 {
-				delete(r.processesOf, k.ServiceKey)
+	for _, processes := range r.processes {
+		for _, p := range processes {
+			if p.expire(t) {
+				r.remove(p)
 			}
-			r.series.Add(-int64(processSeries))
 		}
 	}
 	r.forget()
@@ -223,8 +219,10 @@ func (r *registry) forget() {
 		add(k.Client, k.ClientInstance)
 		add(k.Server, k.ServerInstance)
 	}
-	for k := range r.processes {
-		add(k.ServiceKey, k.instance)
+	for _, processes := range r.processes {
+		for k := range processes {
+			add(k.ServiceKey, k.instance)
+		}
 	}
 	for _, o := range r.operations {
 		for i, f := range o.fields() {

@@ -72,7 +72,10 @@ func (s *Shard) Handle(ev event.Event) {
 	switch e := ev.(type) {
 	case *event.Segment:
 		if c, ok := s.conns[e.Conn]; ok && e.Task.PID != 0 {
-			c.task = e.Task
+			c.task, c.who = e.Task, nil
+			if r := s.t.resolver.Process(e.Task); known(r) {
+				c.who = r // now: it may become another program before its exchange is known
+			}
 		}
 	case *event.Opened:
 		s.Tick(e.Time)

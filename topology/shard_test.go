@@ -10,135 +10,6 @@ import (
 	"github.com/toposcope/toposcope/protocol"
 )
 
-// directory is a Resolver that knows what a test tells it.
-type directory struct {
-	processes map[uint32]*labeler.Resource
-	addresses map[netip.AddrPort]entry
-	unwatched map[uint32]bool
-}
-
-type entry struct {
-	resource *labeler.Resource
-	watched  bool
-}
-
-func (d *directory) Process(t event.Task) *labeler.Resource { return d.processes[t.PID] }
-
-func (d *directory) Address(a netip.AddrPort, _ uint32, _ time.Time) (*labeler.Resource, bool) {
-	e, ok := d.addresses[a]
-	if !ok {
-		r := &labeler.Resource{Name: a.Addr().String(), Kind: labeler.KindExternal}
-		d.addresses[a] = entry{resource: r}
-		return r, false
-	}
-	return e.resource, e.watched
-}
-
-func (d *directory) Watched(t event.Task) bool { return !d.unwatched[t.PID] }
-
-func (d *directory) process(pid uint32, name string) *labeler.Resource {
-	r := &labeler.Resource{
-		Name: name, Namespace: "shop", InstanceID: name + "@h1", Kind: labeler.KindService, PID: pid, Start: uint64(pid),
-		Executable: name, Host: "h1",
-	}
-	d.processes[pid] = r
-	return r
-}
-
-func newDirectory() *directory {
-	return &directory{
-		processes: map[uint32]*labeler.Resource{}, addresses: map[netip.AddrPort]entry{}, unwatched: map[uint32]bool{},
-	}
-}
-
-var (
-	start = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	http  = &protocol.Spec{Name: "http", System: protocol.SystemHTTP}
-	mysql = &protocol.Spec{Name: "mysql", System: protocol.SystemDB}
-)
-
-func after(d time.Duration) time.Time { return start.Add(d) }
-
-func newTopology(t testing.TB, cfg Config, r Resolver) *Topology {
-	t.Helper()
-	cfg.Protocols = []*protocol.Spec{http, mysql}
-	cfg.Now = func() time.Time { return start }
-	topo, err := New(cfg, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return topo
-}
-
-// link is a connection between two sockets, either of which may be absent.
-type link struct {
-	client, server event.ConnID
-	flow           event.Flow // the client's
-	clientTask     event.Task
-	serverTask     event.Task
-}
-
-func task(pid uint32) event.Task { return event.Task{PID: pid, TID: pid, Start: uint64(pid)} }
-
-func flow(client, server string) event.Flow {
-	return event.Flow{Local: netip.MustParseAddrPort(client), Remote: netip.MustParseAddrPort(server), NetNS: 1}
-}
-
-func (l link) openClient(at time.Duration) *event.Opened {
-	return &event.Opened{Conn: l.client, Flow: l.flow, Role: event.RoleClient, Owner: l.clientTask, Time: after(at)}
-}
-
-func (l link) openServer(at time.Duration) *event.Opened {
-	return &event.Opened{Conn: l.server, Flow: l.flow.Mirror(), Role: event.RoleServer, Time: after(at)}
-}
-
-func (l link) accept(at, wait time.Duration) *event.Accepted {
-	return &event.Accepted{Conn: l.server, Task: l.serverTask, Time: after(at), Wait: wait}
-}
-
-// call is one exchange as its two ends see it, the server's within the client's.
-type call struct {
-	at, took time.Duration
-	method   string
-	path     string
-	status   string
-	outcome  protocol.Outcome
-	err      string
-	sent     int64
-	received int64
-}
-
-func (c call) exchange(l link, side protocol.Side) *protocol.Exchange {
-	x := &protocol.Exchange{
-		Conn: l.client, Side: side, Task: l.clientTask, Protocol: http, Outcome: c.outcome, Error: c.err,
-		Request:  &protocol.Message{Kind: protocol.Request, Start: after(c.at), End: after(c.at), Size: c.sent},
-		Response: &protocol.Message{Kind: protocol.Response, Start: after(c.at + c.took), End: after(c.at + c.took), Size: c.received},
-	}
-	if side == protocol.ServerSide {
-		x.Conn, x.Task = l.server, l.serverTask
-		x.Request.Start = after(c.at + c.took/4)
-		x.Response.End = after(c.at + c.took - c.took/4)
-	}
-	x.Request.Attrs.SetString(protocol.HTTPRequestMethod, c.method)
-	x.Request.Attrs.SetString(protocol.URLPath, c.path)
-	x.Response.Attrs.SetString(protocol.HTTPResponseStatusCode, c.status)
-	return x
-}
-
-func get(at, took time.Duration, path string) call {
-	return call{at: at, took: took, method: "GET", path: path, status: "200", sent: 100, received: 1000}
-}
-
-// only is the single edge of the topology.
-func only(t *testing.T, topo *Topology) EdgeState {
-	t.Helper()
-	s := topo.Snapshot(after(time.Minute))
-	if len(s.Edges) != 1 {
-		t.Fatalf("%d edges, want 1: %+v", len(s.Edges), s.Edges)
-	}
-	return s.Edges[0]
-}
-
 // TestSides feeds one call on one connection, as both ends tell it, in the orders in which their events may come.
 func TestSides(t *testing.T) {
 	local := link{
@@ -209,26 +80,6 @@ func TestLateClient(t *testing.T) {
 	}
 }
 
-func noRole(e *event.Opened) *event.Opened {
-	c := *e
-	c.Role, c.Existing = event.RoleUnknown, true
-	if c.Owner.PID == 0 {
-		c.Owner = task(20)
-	}
-	return &c
-}
-
-func play(s *Shard, steps []any) {
-	for _, step := range steps {
-		switch v := step.(type) {
-		case event.Event:
-			s.Handle(v)
-		case *protocol.Exchange:
-			s.Exchange(v)
-		}
-	}
-}
-
 // TestOneSide has the other end elsewhere: on a watched machine, on one that is not, unknown, or excluded here.
 func TestOneSide(t *testing.T) {
 	l := link{client: 1, server: 2, flow: flow("10.0.0.1:40000", "10.0.0.2:80"), clientTask: task(10), serverTask: task(20)}
@@ -284,6 +135,24 @@ func TestOneSide(t *testing.T) {
 				t.Errorf("connection type %q, want %q", e.Type, tc.kind)
 			}
 		})
+	}
+}
+
+// TestUnknownPeerOnThisHost has a client that left no trace: capture told of it, so its end counts.
+func TestUnknownPeerOnThisHost(t *testing.T) {
+	l := link{client: 1, server: 2, flow: flow("127.0.0.1:40000", "127.0.0.1:80"), clientTask: task(10), serverTask: task(20)}
+	d := newDirectory()
+	d.processes[10] = &labeler.Resource{Name: "unknown", Kind: labeler.KindUnknown}
+	d.unwatched[10] = true // as a labeler says of what it does not know
+	d.process(20, "cart")
+	topo := newTopology(t, Config{}, d)
+	c := get(0, time.Millisecond, "/a")
+	play(topo.Shard(0), []any{
+		l.openClient(0), l.openServer(0), l.accept(0, 0),
+		c.exchange(l, protocol.ServerSide), c.exchange(l, protocol.ClientSide),
+	})
+	if e := only(t, topo); e.Requests != 1 {
+		t.Errorf("%d requests, want 1", e.Requests)
 	}
 }
 
@@ -370,7 +239,7 @@ func TestOwnTrafficIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestUnopenedConnectionIsLeftOut(t *testing.T) {
+func TestUnopenedConnection(t *testing.T) {
 	d := newDirectory()
 	d.process(10, "web")
 	topo := newTopology(t, Config{}, d)
@@ -378,6 +247,9 @@ func TestUnopenedConnectionIsLeftOut(t *testing.T) {
 	s := topo.Snapshot(after(time.Second))
 	if len(s.Edges) != 0 || s.LeftOut[leftOutUnopened].Count != 1 {
 		t.Errorf("edges %+v, left out %+v", s.Edges, s.LeftOut)
+	}
+	if len(s.Operations) != 1 || s.Operations[0].Seconds.Count != 1 {
+		t.Errorf("operations %+v; what the process asked for is known", s.Operations)
 	}
 }
 
@@ -455,6 +327,22 @@ func TestReusedPorts(t *testing.T) {
 		t.Errorf("edges %v", got)
 	}
 	s.Tick(after(time.Hour))
+	// The client's end of a third and the server's of a fourth, which has nothing to do with it.
+	three := link{client: 5, flow: f, clientTask: task(10)}
+	four := link{server: 6, flow: f, serverTask: task(40)}
+	play(s, []any{
+		three.openClient(time.Hour), &event.Closed{Conn: 5, Time: after(time.Hour + time.Second)},
+		four.openServer(time.Hour + 2*time.Second),
+		get(time.Hour+3*time.Second, time.Millisecond, "/").exchange(four, protocol.ServerSide),
+	})
+	for _, e := range topo.Snapshot(after(time.Hour + time.Minute)).Edges {
+		if e.Requests != 1 || e.Client.Name != "127.0.0.1" {
+			t.Errorf("%d requests from %s, want 1 from the address", e.Requests, e.Client.Name)
+		}
+	}
+	s.Tick(after(2 * time.Hour))
+	play(s, []any{&event.Closed{Conn: 6, Time: after(2 * time.Hour)}})
+	s.Tick(after(3 * time.Hour))
 	if len(s.conns)+len(s.flows)+len(s.lingering)+len(s.pending) != 0 {
 		t.Errorf("remembered after an hour: %d connections, %d flows, %d lingering, %d pending", len(s.conns), len(s.flows),
 			len(s.lingering), len(s.pending))

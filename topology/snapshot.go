@@ -62,7 +62,7 @@ type PairState struct {
 	Connect, Accept, RTT            HistogramState
 }
 
-// ProcessState is a process with traffic.
+// ProcessState is a process with traffic that has an info series.
 type ProcessState struct {
 	Service  ServiceKey
 	Instance string
@@ -139,9 +139,7 @@ func (r *registry) list(s *Snapshot) (e []*edge, i []*instanceEdge, o []*operati
 	for _, v := range r.pairs {
 		p = append(p, v)
 	}
-	for _, v := range r.processes {
-		s.Processes = append(s.Processes, ProcessState{v.ServiceKey, v.instance, v.resource})
-	}
+	s.Processes = r.shown()
 	for reason, n := range r.dropped {
 		s.Dropped = append(s.Dropped, ReasonCount{dropReason(reason).String(), n})
 	}

@@ -11,8 +11,10 @@ import (
 type tcpState struct {
 	pair *pair
 	// counts is set at the end that the connection is counted by, active while it is in the gauge.
-	counts, active, self bool
-	connect              time.Duration
+	counts, active bool
+	// ignored is an end that is Toposcope's own or not watched.
+	ignored bool
+	connect time.Duration
 	// Totals that have been booked.
 	sent, received, retransmits uint64
 }
@@ -24,13 +26,13 @@ const bindAfter = time.Second
 // watched, else by the server's; whichever end was bound first keeps it. Labels are those known at that moment and stay.
 func (s *Shard) bind(c *conn, at time.Time) {
 	t := &c.tcp
-	if c.datagram || t.pair != nil || t.self || c.role == event.RoleUnknown {
+	if c.datagram || t.pair != nil || t.ignored || c.role == event.RoleUnknown {
 		return
 	}
 	local := s.local(c, c.task, at)
 	remote, watched := s.remote(c, at)
-	if local.Self || remote.Self {
-		t.self = true
+	if local.Self || remote.Self || c.task.PID != 0 && known(local) && !s.isWatched(c.task) {
+		t.ignored = true
 		return
 	}
 	client, server := local, remote
@@ -159,7 +161,7 @@ func (s *Shard) accepted(e *event.Accepted) {
 }
 
 func (s *Shard) connectFailed(e *event.ConnectFailed) {
-	c := conn{flow: e.Flow, role: event.RoleClient, task: e.Task}
+	c := conn{flow: e.Flow, role: event.RoleClient, task: e.Task, opened: e.Time.UnixNano()}
 	client := s.local(&c, e.Task, e.Time)
 	server, _ := s.remote(&c, e.Time)
 	if client.Self || server.Self {

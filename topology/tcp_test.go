@@ -111,6 +111,34 @@ func TestServersEndCountsUnwatchedClients(t *testing.T) {
 	}
 }
 
+// TestUnwatchedEnds has capture announce connections of processes that the filter leaves out.
+func TestUnwatchedEnds(t *testing.T) {
+	for _, tc := range []struct {
+		name            string
+		web, cart       bool // watched
+		pairs, connects uint64
+	}{{"both", true, true, 1, 1}, {"client", true, false, 1, 1}, {"server", false, true, 1, 1}, {"none", false, false, 0, 0}} {
+		l := link{client: 1, server: 2, flow: flow("127.0.0.1:40000", "127.0.0.1:80"), clientTask: task(10), serverTask: task(20)}
+		topo, s, d := shop(t, Config{})
+		d.unwatched[10], d.unwatched[20] = !tc.web, !tc.cart
+		play(s, []any{
+			l.openClient(0), l.openServer(0), l.accept(0, 0),
+			&event.Closed{Conn: 1, Time: after(time.Second)}, &event.Closed{Conn: 2, Time: after(time.Second)},
+		})
+		pairs, connects := uint64(0), uint64(0)
+		for _, p := range topo.Snapshot(after(time.Second)).Pairs {
+			pairs++
+			connects += p.Connects
+			if p.Active != 0 {
+				t.Errorf("%s watched: %d active", tc.name, p.Active)
+			}
+		}
+		if pairs != tc.pairs || connects != tc.connects {
+			t.Errorf("%s watched: %d pairs, %d connects; want %d, %d", tc.name, pairs, connects, tc.pairs, tc.connects)
+		}
+	}
+}
+
 // TestExistingConnection is active but was not connected now, and takes its role from its first exchange.
 func TestExistingConnection(t *testing.T) {
 	l := link{client: 1, server: 2, flow: flow("127.0.0.1:40000", "127.0.0.1:80"), clientTask: task(10), serverTask: task(20)}

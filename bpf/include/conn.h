@@ -114,6 +114,7 @@ static __always_inline void announce(struct conn *conn, const struct settings *s
 	event->header.task = conn->owner;
 	event->flow = conn->flow;
 	event->connecting = conn->connecting;
+	event->active = conn->active;
 	conn->announced = 1;
 	bpf_ringbuf_submit(event, wakeup(ring, set));
 }
@@ -170,6 +171,7 @@ static __always_inline struct conn *adopt_conn(const struct sock *sk, const stru
 		return NULL;
 	conn->existing = 1;
 	conn->accepted = BPF_CORE_READ(sk, sk_socket) != NULL;
+	conn->active = BPF_CORE_READ(tp, tcp_mstamp) * 1000;
 	conn->base_sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
 	conn->base_received = bytes_received(sk);
 	conn->base_retransmits = BPF_CORE_READ(tp, total_retrans);

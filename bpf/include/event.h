@@ -57,6 +57,7 @@ struct open_event {
 	struct event_header header;
 	struct flow flow;
 	u64 connecting; /* when the SYN was sent; 0 when not known */
+	u64 active; /* FLAG_EXISTING: when a packet was last sent or received; 0 when not known */
 };
 
 struct connect_failed_event {

@@ -119,6 +119,7 @@ struct tcp_sock {
 	u32 copied_seq;
 	u32 rcv_nxt;
 	u32 srtt_us;
+	u64 tcp_mstamp;
 	u32 total_retrans;
 	u64 bytes_sent;
 	u64 bytes_retrans;

@@ -9,6 +9,7 @@ struct conn {
 	struct flow flow;
 	u64 connecting; /* time of the SYN */
 	u64 opened; /* time of the handshake's end */
+	u64 active; /* of one older than capture: its last packet before it was first seen */
 	struct task_id owner;
 	u64 seq;
 	u64 off[2]; /* stream offset that is next, by direction … */

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime"
@@ -49,6 +50,10 @@ type host struct {
 	registry *prometheus.Registry
 	store    *tsdb.Store
 	writer   *tsdb.Writer
+	promAPI  http.Handler
+	rules    *tsdb.Rules
+	notifier *tsdb.Notifier
+	filters  *config.FilterSwitch
 	api      *api.API
 }
 
@@ -101,6 +106,7 @@ func (h *host) newStages() error {
 		Events:   func() uint64 { return h.counters().Events },
 		Lost:     func() map[string]uint64 { return h.counters().Lost },
 		Trackers: h.pipeline.Counters,
+		Filtered: h.pipeline.Filtered,
 	}, nil)
 	if err != nil {
 		return err
@@ -130,20 +136,46 @@ func (h *host) newStore() error {
 	h.writer = tsdb.NewWriter(h.store, tsdb.WriterOptions{
 		Gatherer: h.registry, Interval: time.Duration(h.cfg.Global.ScrapeInterval), Logger: h.log.With("stage", "store"), Registerer: h.registry,
 	})
-	return nil
+	engine := tsdb.NewEngine(tsdb.EngineOptions{Logger: h.log, Registerer: h.registry})
+	h.notifier = tsdb.NewNotifier(tsdb.NotifierOptions{
+		ExternalURL: "http://" + h.flags.listenAddress + "/", Logger: h.log.With("stage", "alerts"), Registerer: h.registry,
+	})
+	h.rules = tsdb.NewRules(tsdb.RulesOptions{
+		Store: h.store, Engine: engine, Notify: h.notifier.Notify, Logger: h.log.With("stage", "rules"), Registerer: h.registry,
+	})
+	if err := h.loadRules(h.cfg); err != nil {
+		return err
+	}
+	h.promAPI = tsdb.NewHandler(tsdb.HandlerOptions{Store: h.store, Engine: engine, Writer: h.writer, Rules: h.rules, Logger: h.log})
+	// A filter that was set over the API lives in the data folder and wins over the configuration's.
+	h.filters, err = config.OpenFilters(h.flags.storagePath, h.cfg.Filters, func(f labeler.FilterConfig) error {
+		return applyFilter(f, h.labeler, h.probe)
+	})
+	return err
+}
+
+func (h *host) loadRules(cfg *config.Config) error {
+	files, err := cfg.RulePaths()
+	if err != nil {
+		return err
+	}
+	if err := h.rules.Load(files, time.Duration(cfg.Global.EvaluationInterval), cfg.Global.ExternalLabels); err != nil {
+		return err
+	}
+	return h.notifier.Load(cfg.Alerting, cfg.Global.ExternalLabels)
 }
 
 func (h *host) newAPI(f *runFlags, listener, health net.Listener) (*api.API, error) {
-	engine := tsdb.NewEngine(tsdb.EngineOptions{Logger: h.log, Registerer: h.registry})
 	return api.New(api.Options{
 		Listener: listener, HealthListener: health, WebConfigFile: f.webConfigFile,
 		EnableLifecycle: f.enableLifecycle, EnablePprof: f.enablePprof,
 		Graphs:     history.New(h.store, history.Options{Interval: time.Duration(h.cfg.Global.ScrapeInterval)}),
-		Prometheus: tsdb.NewHandler(tsdb.HandlerOptions{Store: h.store, Engine: engine, Writer: h.writer, Logger: h.log}),
+		Prometheus: h.promAPI,
 		Gatherer:   h.registry,
 		Ready:      func() error { return errors.Join(h.probe.Ready(), h.store.Ready()) },
 		Reload:     h.reload,
 		Capture:    h.probe,
+		Filters:    h.filters,
 		Status:     h.status,
 		UI:         ui.Files(),
 		Logger:     h.log.With("stage", "api"),
@@ -191,7 +223,13 @@ func (h *host) reload(context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := applyLabels(cfg, h.labeler, h.probe); err != nil {
+	if err := h.loadRules(cfg); err != nil {
+		return err
+	}
+	if err := h.labeler.SetLabels(cfg.Labels); err != nil {
+		return err
+	}
+	if err := h.filters.Configure(cfg.Filters); err != nil {
 		return err
 	}
 	h.writer.SetInterval(time.Duration(cfg.Global.ScrapeInterval))

@@ -14,22 +14,20 @@ import (
 func newLabeler(cfg *config.Config, p *probe.Probe, log *slog.Logger) (*labeler.Labeler, error) {
 	l := labeler.New(labeler.Options{SelfPID: uint32(os.Getpid()), Sources: all.Sources()})
 	l.SetWatch(&watch{probe: p, log: log.With("stage", "labeler")})
-	return l, applyLabels(cfg, l, p)
+	return l, l.SetLabels(cfg.Labels)
 }
 
-// applyLabels puts the filter and the business labels of cfg in force.
-func applyLabels(cfg *config.Config, l *labeler.Labeler, p *probe.Probe) error {
-	filter, err := labeler.NewFilter(cfg.Filters)
+// applyFilter puts a filter in force: in the labeler, which judges, and in the kernel, which then knows without asking.
+func applyFilter(cfg labeler.FilterConfig, l *labeler.Labeler, p *probe.Probe) error {
+	filter, err := labeler.NewFilter(cfg)
 	if err != nil {
 		return err
 	}
 	l.SetFilter(filter)
 	if filter.Trivial() && filter.Default() == labeler.Include {
-		if err := p.WatchAll(); err != nil { // the kernel need not ask
-			return err
-		}
+		return p.WatchAll() // the kernel need not ask
 	}
-	return l.SetLabels(cfg.Labels)
+	return nil
 }
 
 // watch writes the labeler's decisions to the kernel's watch map.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -105,8 +104,10 @@ func (h *host) run(ctx context.Context) error {
 		}
 		return nil
 	})
-	group.Go(func() error { return ignoreCanceled(h.labeler.Run(ctx)) })
+	group.Go(func() error { return h.labeler.Run(ctx) })
 	group.Go(func() error { return h.api.Run(ctx) })
+	group.Go(func() error { return h.rules.Run(ctx) })
+	group.Go(func() error { return h.notifier.Run(ctx) })
 	group.Go(func() error { return h.reloadOnHangup(ctx) })
 	group.Go(func() error {
 		select {
@@ -121,13 +122,6 @@ func (h *host) run(ctx context.Context) error {
 	stopWriting()
 	if e := <-written; err == nil {
 		err = e
-	}
-	return err
-}
-
-func ignoreCanceled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
 	}
 	return err
 }

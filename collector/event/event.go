@@ -103,6 +103,8 @@ type Opened struct {
 	Owner Task
 	// Time is when the connection was established; for an existing one, when capture first saw it.
 	Time time.Time
+	// LastActive is when, at first sight, an existing connection had last sent or received a packet; zero when not known.
+	LastActive time.Time
 	// ConnectDuration is SYN to established on the client's side; 0 when not known.
 	ConnectDuration time.Duration
 }

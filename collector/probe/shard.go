@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
@@ -58,7 +59,7 @@ func (s *shard) run(ctx context.Context, h Handler) error {
 		if err := s.drain(ctx, &record); err != nil {
 			return err
 		}
-		s.procs.drain()
+		s.procs.drain(ring.Now() - uint64(2*pollInterval)) // what is younger may be ahead of another shard's bytes
 		s.work()
 		h.Tick(time.Now())
 	}
@@ -80,7 +81,7 @@ func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
 		default:
 			return err
 		}
-		s.procs.drain() // a process is known before its first bytes are handled
+		s.procs.drain(ring.Time(record.RawSample)) // a process is known before its first bytes are handled
 		s.take(record.RawSample)
 	}
 	return nil
@@ -126,7 +127,8 @@ func (s *shard) closeMissing(living map[event.ConnID]bool, newest event.ConnID) 
 	}
 }
 
-// processReader drains the process ring, by whichever shard gets there first.
+// processReader drains the process ring, by whichever shard gets there first, in step with the shards' own events: an exec that
+// came after a run of bytes is told after it.
 type processReader struct {
 	mu     sync.Mutex
 	reader *ringbuf.Reader
@@ -134,21 +136,39 @@ type processReader struct {
 	log    *slog.Logger
 	to     ring.Processes
 	record ringbuf.Record
+	held   atomic.Uint64 // time of the record that was read and is not due yet; 0 when there is none
 }
 
-func (p *processReader) drain() {
-	if p.reader.AvailableBytes() == 0 {
+// drain tells what happened up to a time (CLOCK_MONOTONIC, ns).
+func (p *processReader) drain(until uint64) {
+	if held := p.held.Load(); held > until || held == 0 && p.reader.AvailableBytes() == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.reader.AvailableBytes() > 0 {
-		p.reader.SetDeadline(time.Unix(1, 0)) // never wait
-		if err := p.reader.ReadInto(&p.record); err != nil {
+	for {
+		if p.held.Load() == 0 && !p.read() {
 			return
 		}
+		if p.held.Load() > until {
+			return
+		}
+		p.held.Store(0)
 		if err := ring.DecodeProcess(p.record.RawSample, p.clock, p.to); err != nil {
 			p.log.Error("A process record from the kernel could not be decoded", "err", err)
 		}
 	}
+}
+
+// read reads the next record, without waiting for one.
+func (p *processReader) read() bool {
+	if p.reader.AvailableBytes() == 0 {
+		return false
+	}
+	p.reader.SetDeadline(time.Unix(1, 0))
+	if err := p.reader.ReadInto(&p.record); err != nil {
+		return false
+	}
+	p.held.Store(max(ring.Time(p.record.RawSample), 1))
+	return true
 }

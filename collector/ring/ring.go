@@ -12,6 +12,8 @@ import (
 	"time"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/toposcope/toposcope/bpf"
 	"github.com/toposcope/toposcope/collector/event"
 )
@@ -67,6 +69,24 @@ func (d *Decoder) Decode(b []byte) (event.Event, error) {
 	}
 }
 
+// Now is the clock that records are stamped by, in nanoseconds.
+func Now() uint64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+		return 0 // it cannot fail: the clock exists
+	}
+	return uint64(ts.Nano())
+}
+
+// Time is when a record's event happened, in nanoseconds of CLOCK_MONOTONIC; 0 when the record is malformed.
+func Time(b []byte) uint64 {
+	header, err := as[bpf.SocketsEventHeader](b)
+	if err != nil {
+		return 0
+	}
+	return header.Time
+}
+
 func (d *Decoder) data(b []byte) (event.Event, error) {
 	r, err := as[bpf.SocketsDataEvent](b)
 	if err != nil {
@@ -104,6 +124,9 @@ func (d *Decoder) open(b []byte) (event.Event, error) {
 	}
 	if r.Connecting != 0 && r.Header.Time > r.Connecting {
 		d.opened.ConnectDuration = time.Duration(r.Header.Time - r.Connecting)
+	}
+	if r.Active != 0 {
+		d.opened.LastActive = d.clock.Wall(r.Active)
 	}
 	return &d.opened, nil
 }

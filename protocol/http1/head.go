@@ -8,15 +8,16 @@ import (
 
 // header is what a head says: slices of the bytes on offer.
 type header struct {
-	method, target         []byte
-	status                 int
-	code                   []byte
-	version                byte // the digit after "HTTP/1."
-	host, agent, parent    []byte
-	upgrade                []byte
-	length                 int64 // -1: not given
-	badLength              bool  // lengths that contradict each other or are no numbers
-	encoded, chunked, told bool  // Transfer-Encoding is given; its last coding is chunked; told: the head is complete
+	method, target      []byte
+	status              int
+	code                []byte
+	version             byte // the digit after "HTTP/1."
+	host, agent, parent []byte
+	upgrade             []byte
+	length              int64 // -1: not given
+	badLength           bool  // lengths that contradict each other or are no numbers
+	encoded, chunked    bool  // Transfer-Encoding is given; its last coding is chunked
+	told, torn          bool  // the head is complete; not even the first line is
 }
 
 // head reads the head of the next message.
@@ -40,6 +41,9 @@ func (p *parser) head(c *protocol.Chunk, d *direction) (int, *protocol.Message, 
 		return 0, nil, protocol.ErrSyntax
 	}
 	if !h.told {
+		if h.torn && request && expectRequest(data) == protocol.No {
+			return 0, nil, protocol.ErrSyntax
+		}
 		d.scanned = c.Off + uint64(len(c.Data))
 		if c.Then != protocol.Hole || h.method == nil && h.status == 0 {
 			return 0, nil, nil
@@ -75,10 +79,7 @@ func emptyLine(data []byte, from int) bool {
 func (p *parser) firstLine(c *protocol.Chunk, data []byte) (request bool, opinion protocol.Sniffed) {
 	switch {
 	case p.known && c.Dir == p.reqDir:
-		if bytes.IndexByte(data, '\n') >= 0 {
-			return true, protocol.Yes // judged when it is read
-		}
-		return true, expectRequest(data)
+		return true, protocol.Yes // judged when it is read
 	case p.known:
 		const prefix = "HTTP/1."
 		if n := min(len(data), len(prefix)); string(data[:n]) != prefix[:n] {
@@ -102,10 +103,11 @@ func (p *parser) endAnswer(c *protocol.Chunk) *protocol.Message {
 	return part(c, protocol.Response)
 }
 
-// read reads a head from data and returns its length. ok is false when it is none; h.told says whether all of it is there.
+// read reads a head from data and returns its length. ok is false when it is none: a line begins with a control character; h.told says whether all of it is there.
 func (h *header) read(data []byte, request bool) (n int, ok bool) {
 	end := bytes.IndexByte(data, '\n')
 	if end < 0 {
+		h.torn = true
 		h.partial(data, request)
 		return len(data), true
 	}
@@ -128,6 +130,9 @@ func (h *header) read(data []byte, request bool) (n int, ok bool) {
 			h.told = true
 			return n, true
 		}
+		if line[0] < ' ' && line[0] != '\t' {
+			return 0, false
+		}
 		// A line that begins with a blank continues the one before (obs-fold, RFC 9112 section 5.2).
 		for n < len(data) && isBlank(data[n]) {
 			if end = bytes.IndexByte(data[n:], '\n'); end < 0 {
@@ -135,9 +140,7 @@ func (h *header) read(data []byte, request bool) (n int, ok bool) {
 			}
 			line, n = unfold(line, trimCR(data[n:n+end])), n+end+1
 		}
-		if !h.field(line, request) {
-			return 0, false
-		}
+		h.field(line, request)
 	}
 }
 
@@ -216,9 +219,8 @@ func (h *header) statusLine(line []byte) bool {
 	return h.status >= 100
 }
 
-// field reads one header line. A line that is no field is passed over, as servers do; one that begins with a control
-// character is no HTTP.
-func (h *header) field(line []byte, request bool) bool {
+// field reads one header line. A line that is no field is passed over, as servers do.
+func (h *header) field(line []byte, request bool) {
 	switch line[0] | 0x20 {
 	case 'h':
 		if v, ok := named(line, "host"); ok && request && h.host == nil {
@@ -241,7 +243,6 @@ func (h *header) field(line []byte, request bool) bool {
 			h.contentLength(v)
 		}
 	}
-	return line[0] >= ' '
 }
 
 // named returns the value of line if it is the field name, which is in lower case. Blanks in front of the colon are

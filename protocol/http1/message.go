@@ -42,8 +42,8 @@ func (d *direction) streamed(c *protocol.Chunk, m *protocol.Message, n int) (int
 	d.mode = atChunkSize
 	body := c.Data[n:]
 	took, done, err := d.walk(body)
-	if err != nil {
-		return 0, nil, err
+	if err != nil { // it will be met again, after the head
+		took, d.mode = 0, atChunkSize
 	}
 	if !done {
 		d.open, m.Part = true, protocol.PartHead

@@ -12,8 +12,12 @@ import (
 	"github.com/toposcope/toposcope/protocol"
 )
 
-// maxSplits bounds how many points of a transcript are tried; long ones are sampled evenly.
-const maxSplits = 600
+// maxSplits bounds how many points of a transcript are tried, maxVolume how many bytes that may replay; longer ones are
+// sampled evenly.
+const (
+	maxSplits = 600
+	maxVolume = 4 << 20
+)
 
 // Run replays every transcript in the folder testdata of the package under test, with spec as the only protocol known.
 func Run(t *testing.T, spec *protocol.Spec) {
@@ -29,6 +33,7 @@ func Run(t *testing.T, spec *protocol.Spec) {
 		}
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tr, err := Parse(file, text)
 			if err != nil {
 				t.Fatal(err)
@@ -81,7 +86,7 @@ func (s *suite) size() int {
 }
 
 func (s *suite) split(t *testing.T) {
-	step := 1 + s.size()/maxSplits
+	step := 1 + s.size()/max(20, min(maxSplits, maxVolume/s.size()))
 	for i, seg := range s.base.segments {
 		for at := 1; at < len(seg.Data); at += step {
 			s.exact(t, fmt.Sprintf("segment %d at %d", i, at), s.play(s.base.splitAt(i, at)))

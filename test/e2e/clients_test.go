@@ -21,7 +21,7 @@ func testClients(t *testing.T, s *toposcope) {
 			t.Run(c.name+" to "+string(kind), func(t *testing.T) {
 				name := "server-of-" + c.name
 				if kind == servers.Nginx {
-					name = "nginx"
+					name = nginxName
 				}
 				server := startServer(t, servers.Config{Kind: kind, Name: name})
 				base, err := s.metrics()
@@ -111,9 +111,9 @@ func testWrk(t *testing.T, s *toposcope, kind servers.Kind) {
 			return err
 		}
 		lost := m.sum("toposcope_events_lost_total")
-		got := m.sum("http_client_request_duration_seconds_count", "service_name", client, "http_response_status_code", "200")
-		open := m.sum("http_client_request_duration_seconds_count", "service_name", client, "error_type", "unanswered")
-		total := m.sum("traces_service_graph_request_total", "client", client)
+		got := m.sum("http_client_request_duration_seconds_count", append(of(client), "http_response_status_code", "200")...)
+		open := m.sum("http_client_request_duration_seconds_count", append(of(client), "error_type", "unanswered")...)
+		total := m.sum("traces_service_graph_request_total", edge(client, "")...)
 		if got != answers || open > connections || total != got+open {
 			return fmt.Errorf("%g answered, %g unanswered, %g in all; wrk read %g answers on %d connections; %g events lost", got, open, total, answers, connections, math.Round(lost))
 		}

@@ -38,8 +38,8 @@ func awaitPair(t *testing.T, s *toposcope, client, server string, want map[strin
 		var errs []error
 		for name, value := range want {
 			name = "toposcope_tcp_" + name
-			if got := now.sum(name, "client", client, "server", server); got != value {
-				errs = append(errs, fmt.Errorf("%s is %g, want %g%s", name, got, value, now.with(name, "client", client)))
+			if got := now.sum(name, edge(client, server)...); got != value {
+				errs = append(errs, fmt.Errorf("%s is %g, want %g%s", name, got, value, now.with(name, edge(client, "")...)))
 			}
 		}
 		return errors.Join(errs...)
@@ -65,7 +65,7 @@ func testLife(t *testing.T, s *toposcope) {
 		t.Fatal(err)
 	}
 	const rtt = "toposcope_tcp_rtt_seconds"
-	count, sum := now.sum(rtt+"_count", "client", client), now.sum(rtt+"_sum", "client", client)
+	count, sum := now.sum(rtt+"_count", edge(client, "")...), now.sum(rtt+"_sum", edge(client, "")...)
 	if count == 0 || sum <= 0 || sum/count > 0.1 {
 		t.Errorf("%g round trips took %g s in all, which is not what loopback does", count, sum)
 	}
@@ -86,7 +86,7 @@ func testQueue(t *testing.T, s *toposcope) {
 				return err
 			}
 			const name = "toposcope_tcp_accept_queue_length"
-			if got := now.sum(name, "server", "queueing"); got != want {
+			if got := now.sum(name, edge("", "queueing")...); got != want {
 				return fmt.Errorf("%s is %g, want %g%s", name, got, want, now.with(name))
 			}
 			return nil
@@ -99,8 +99,8 @@ func testQueue(t *testing.T, s *toposcope) {
 	queue(0)
 }
 
-// namespace makes a network of its own for the test, so that what is dropped there is nobody else's.
-func namespace(t *testing.T) (inside func(command ...string) []string) {
+// network makes a network of its own for the test, so that what is dropped there is nobody else's.
+func network(t *testing.T) (inside func(command ...string) []string) {
 	t.Helper()
 	name := fmt.Sprintf("toposcope-e2e-%d", time.Now().UnixNano())
 	mustRun(t, exec.Command("ip", "netns", "add", name))
@@ -128,7 +128,7 @@ func startInside(t *testing.T, name string, command []string) *process {
 // testLossy: of packets that are dropped on the way, as many are sent again as the kernel counts.
 func testLossy(t *testing.T, s *toposcope) {
 	const client, name = "client-of-lossy-path", "lossy-path"
-	inside := namespace(t)
+	inside := network(t)
 	server := startInside(t, name, inside(filepath.Join(tools, "httpserve")))
 	g := &generator{startInside(t, client, inside(filepath.Join(tools, "httpload"), "-wait", "-target", server.line(t, "listening "),
 		"-count", "300", "-connections", "4", "-request", "GET /users/{n}?bytes=3000"))}
@@ -150,7 +150,7 @@ func testLossy(t *testing.T, s *toposcope) {
 			return err
 		}
 		const metric = "toposcope_tcp_retransmits_total"
-		if got := now.sum(metric, "client", client, "server", name); got != resent {
+		if got := now.sum(metric, edge(client, name)...); got != resent {
 			return fmt.Errorf("%s is %g, the kernel counts %g", metric, got, resent)
 		}
 		return nil
@@ -160,7 +160,7 @@ func testLossy(t *testing.T, s *toposcope) {
 // testDroppedSYN: a connect that nobody answers failed, once its caller gives up.
 func testDroppedSYN(t *testing.T, s *toposcope) {
 	const client = "client-of-nobody"
-	inside := namespace(t)
+	inside := network(t)
 	run(t, inside("iptables", "-A", "INPUT", "-p", "tcp", "--syn", "-j", "DROP"))
 	g := &generator{startInside(t, client, inside(filepath.Join(tools, "httpload"), "-wait", "-target", "127.0.0.1:9",
 		"-close", "-count", "2", "-timeout", "300ms", "-request", "GET /"))}
@@ -175,7 +175,7 @@ func testDroppedSYN(t *testing.T, s *toposcope) {
 			return err
 		}
 		const name = "toposcope_tcp_connect_failures_total"
-		if got := now.sum(name, "client", client); got != 2 {
+		if got := now.sum(name, edge(client, "")...); got != 2 {
 			return fmt.Errorf("%s is %g, want 2%s", name, got, now.with(name))
 		}
 		return nil

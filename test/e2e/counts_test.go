@@ -87,7 +87,7 @@ func prepare(t *testing.T, c countCase) *prepared {
 	name := strings.ReplaceAll(c.name, "/", "-")
 	p := &prepared{countCase: c, client: "client-of-" + name, serverName: name}
 	if c.server == servers.Nginx {
-		p.serverName = "nginx" // its workers have no environment to read a name from
+		p.serverName = nginxName
 	}
 	s := startServer(t, servers.Config{Kind: c.server, Name: p.serverName, Listen: c.listen})
 	target := s.Address
@@ -152,7 +152,7 @@ func checkLater(t *testing.T, s *toposcope, seen []*expectation) {
 		t.Fatal(err)
 	}
 	for _, e := range seen {
-		e.sharedServer = e.server == "nginx" // others have asked it since
+		e.sharedServer = e.server == nginxName // others have asked it since
 		if err := e.check(nil, now); err != nil {
 			t.Errorf("counted right at first, but later: %v", err)
 		}
@@ -173,8 +173,8 @@ func testProxy(t *testing.T, s *toposcope) {
 	g := startLoad(t, client, proxy.Address, requests, flags("-rate 500 -count 1000 -connections 8")...)
 	g.start(t)
 	r := g.report(t)
-	(&expectation{client: client, server: "nginx", operations: r.Operations}).await(t, s, base)
-	(&expectation{client: "nginx", server: backend, operations: r.Operations}).await(t, s, base)
+	(&expectation{client: client, server: nginxName, operations: r.Operations}).await(t, s, base)
+	(&expectation{client: nginxName, server: backend, operations: r.Operations}).await(t, s, base)
 }
 
 // checkNotSelf: neither Toposcope nor those who read its metrics, as this test does, are on its map.
@@ -184,7 +184,7 @@ func checkNotSelf(t *testing.T, s *toposcope) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pairs := range [][]string{{"client", "toposcope"}, {"server", "toposcope"}, {"client", "e2e.test"}} {
+	for _, pairs := range [][]string{edge("toposcope", ""), edge("", "toposcope"), edge("e2e.test", "")} {
 		if found := m.with("traces_service_graph_request_total", pairs...); found != "" {
 			t.Errorf("Toposcope's own traffic is counted:%s", found)
 		}

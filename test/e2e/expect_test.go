@@ -58,18 +58,18 @@ func (e *expectation) check(base, now metrics) error {
 		}
 	}
 	total, failed := e.total()
-	edge := []string{"client", e.client, "server", e.server, "protocol", "http"}
-	want(total, "traces_service_graph_request_total", edge...)
-	want(failed, "traces_service_graph_request_failed_total", edge...)
-	want(total, "traces_service_graph_request_client_seconds_count", edge...)
-	want(total, "traces_service_graph_request_server_seconds_count", edge...)
+	both := append(edge(e.client, e.server), "protocol", "http")
+	want(total, "traces_service_graph_request_total", both...)
+	want(failed, "traces_service_graph_request_failed_total", both...)
+	want(total, "traces_service_graph_request_client_seconds_count", both...)
+	want(total, "traces_service_graph_request_server_seconds_count", both...)
 	if !e.sharedClient {
-		want(total, "traces_service_graph_request_total", "client", e.client)
-		want(total, "http_client_request_duration_seconds_count", "service_name", e.client)
+		want(total, "traces_service_graph_request_total", edge(e.client, "")...)
+		want(total, "http_client_request_duration_seconds_count", of(e.client)...)
 	}
 	if !e.sharedServer {
-		want(total, "traces_service_graph_request_total", "server", e.server)
-		want(total, "http_server_request_duration_seconds_count", "service_name", e.server)
+		want(total, "traces_service_graph_request_total", edge("", e.server)...)
+		want(total, "http_server_request_duration_seconds_count", of(e.server)...)
 	}
 	for _, op := range e.operations {
 		pairs := []string{"http_request_method", op.Method, "http_route", op.Route}
@@ -79,17 +79,18 @@ func (e *expectation) check(base, now metrics) error {
 			pairs = append(pairs, "error_type", "unanswered")
 		}
 		if !e.sharedClient {
-			want(op.Count, "http_client_request_duration_seconds_count", append(pairs, "service_name", e.client)...)
+			want(op.Count, "http_client_request_duration_seconds_count", append(pairs, of(e.client)...)...)
 		}
 		if !e.sharedServer {
-			want(op.Count, "http_server_request_duration_seconds_count", append(pairs, "service_name", e.server)...)
+			want(op.Count, "http_server_request_duration_seconds_count", append(pairs, of(e.server)...)...)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%w\nedges:%s\noperations:%s%s", err,
-			now.with("traces_service_graph_request_total", "client", e.client),
-			now.with("http_client_request_duration_seconds_count", "service_name", e.client),
-			now.with("http_server_request_duration_seconds_count", "service_name", e.server))
+		return fmt.Errorf("%w\nedges:%s%s\noperations:%s%s", err,
+			now.with("traces_service_graph_request_total", edge(e.client, "")...),
+			now.with("traces_service_graph_request_total", edge("", e.server)...),
+			now.with("http_client_request_duration_seconds_count", of(e.client)...),
+			now.with("http_server_request_duration_seconds_count", of(e.server)...))
 	}
 	return nil
 }

@@ -145,15 +145,15 @@ func testExcluded(t *testing.T, s *toposcope, base metrics, program string) {
 			"traces_service_graph_request_client_seconds_count": 50,
 			"traces_service_graph_request_server_seconds_count": 0,
 		} {
-			label := "client"
+			pairs := edge("client-of-excluded", "")
 			if strings.HasPrefix(name, "http") {
-				label = "service_name"
+				pairs = of("client-of-excluded")
 			}
-			if got := now.sum(name, label, "client-of-excluded") - base.sum(name, label, "client-of-excluded"); got != want {
-				return fmt.Errorf("%s grew by %g, want %g%s", name, got, want, now.with(name, label, "client-of-excluded"))
+			if got := now.sum(name, pairs...) - base.sum(name, pairs...); got != want {
+				return fmt.Errorf("%s grew by %g, want %g%s", name, got, want, now.with(name, pairs...))
 			}
 		}
-		if found := now.with("http_server_request_duration_seconds_count", "service_name", "excluded"); found != "" {
+		if found := now.with("http_server_request_duration_seconds_count", of("excluded")...); found != "" {
 			return fmt.Errorf("what an excluded process served is counted:%s", found)
 		}
 		return nil

@@ -31,7 +31,7 @@ func TestLong(t *testing.T) {
 func testLong(t *testing.T, s *toposcope, name string, kind servers.Kind, rate int) {
 	server := "server-of-" + name
 	if kind == servers.Nginx {
-		server = "nginx"
+		server = nginxName
 	}
 	running := startServer(t, servers.Config{Kind: kind, Name: server})
 	g := startLoad(t, name, running.Address, mixed, flags(fmt.Sprintf("-rate %d -duration 20s -connections 32", rate))...)
@@ -47,8 +47,8 @@ func testLong(t *testing.T, s *toposcope, name string, kind servers.Kind, rate i
 		if err != nil {
 			return err
 		}
-		lost := now.sum("toposcope_edge_lost_total", "client", name)
-		counted := now.sum("traces_service_graph_request_total", "client", name)
+		lost := now.sum("toposcope_edge_lost_total", edge(name, "")...)
+		counted := now.sum("traces_service_graph_request_total", edge(name, "")...)
 		t.Logf("%s: planned %d, sent %d, not sent %d, failed %d, counted %g, lost %g, p99 %.1f ms",
 			name, r.Planned, r.Sent, r.NotSent, r.Failed, counted, lost, r.LatencySeconds.P99*1e3)
 		if lost > 0 && counted+lost == float64(r.Sent) {

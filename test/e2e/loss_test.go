@@ -35,42 +35,48 @@ func TestLoss(t *testing.T) {
 				for _, op := range r.Operations {
 					status[op.Method+" "+op.Route] = strconv.Itoa(op.Status)
 				}
-				eventually(t, settle, func() error { return checkLoss(t, s, base, client, r.Sent, status) })
+				var counted, lost float64
+				eventually(t, settle, func() (err error) {
+					counted, lost, err = checkLoss(t, s, base, client, r.Sent, status)
+					return err
+				})
+				t.Logf("sent %d, counted %.0f, lost by the edge's own count %.0f", r.Sent, counted, lost)
+				// A client that pipelines all the time may leave no moment at which pairing can be taken up again.
+				if counted == 0 && pipeline == "1" {
+					t.Error("nothing was counted")
+				}
 			})
 		}
 	})
 }
 
-func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent int, status map[string]string) error {
+func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent int, status map[string]string) (counted, lost float64, err error) {
 	t.Helper()
 	now, err := s.metrics()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	for _, m := range now {
-		wrong := m.name == "http_client_request_duration_seconds_count" && m.labels["service_name"] == client &&
+		wrong := m.name == "http_client_request_duration_seconds_count" && m.matches(of(client)) &&
 			m.labels["error_type"] != "unanswered" && m.value > 0 &&
 			m.labels["http_response_status_code"] != status[m.labels["http_request_method"]+" "+m.labels["http_route"]]
 		if wrong {
 			t.Fatalf("an answer was paired with a request that is not its own: %v %g", m.labels, m.value)
 		}
 	}
-	counted := now.sum("traces_service_graph_request_total", "client", client)
-	lostOfEdge := now.sum("toposcope_edge_lost_total", "client", client)
+	counted = now.sum("traces_service_graph_request_total", edge(client, "")...)
+	lost = now.sum("toposcope_edge_lost_total", edge(client, "")...)
 	events := now.sum("toposcope_events_lost_total") - base.sum("toposcope_events_lost_total")
 	missing := float64(sent) - counted
-	t.Logf("sent %d, counted %g, edge lost %g, events lost %g", sent, counted, lostOfEdge, events)
 	switch {
 	case events == 0:
-		return fmt.Errorf("nothing was lost in a ring of 16 KiB; sent %d, counted %g", sent, counted)
-	case counted == 0:
-		return fmt.Errorf("nothing was counted")
+		err = fmt.Errorf("nothing was lost in a ring of 16 KiB; sent %d, counted %g", sent, counted)
 	case missing < 0:
-		return fmt.Errorf("%g counted, only %d sent", counted, sent)
-	case missing > 0 && lostOfEdge == 0:
-		return fmt.Errorf("%g requests are missing and the edge does not say so", missing)
+		err = fmt.Errorf("%g counted, only %d sent", counted, sent)
+	case missing > 0 && lost == 0:
+		err = fmt.Errorf("%g requests are missing and the edge does not say so", missing)
 	case missing > events:
-		return fmt.Errorf("%g requests are missing, but only %g events were lost", missing, events)
+		err = fmt.Errorf("%g requests are missing, but only %g events were lost", missing, events)
 	}
-	return nil
+	return counted, lost, err
 }

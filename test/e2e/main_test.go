@@ -17,8 +17,23 @@ var (
 	methods = flag.String("methods", "tracepoint,syscall", "ways of capture to test")
 )
 
-// tools is where TestMain has built the load generator and the Go server.
-var tools string
+var (
+	// tools is where TestMain has built the load generator and the Go server.
+	tools string
+	// namespace is the service namespace of all that the tests start, so that two runs on one host do not count each other's.
+	namespace = fmt.Sprintf("e2e-%d", os.Getpid())
+)
+
+// nginxName is the service name of every nginx here: its workers have no environment to read another from.
+const nginxName = "nginx"
+
+// namespaceOf is the service namespace of a service that a test has started.
+func namespaceOf(service string) string {
+	if service == nginxName {
+		return ""
+	}
+	return namespace
+}
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -38,6 +53,10 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	tools = dir
+	if err := os.Setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace="+namespace); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	build := exec.Command("go", "build", "-o", dir+"/", "../load/httpload", "../load/httpserve")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {

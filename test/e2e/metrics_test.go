@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -78,13 +79,39 @@ func (s sample) matches(pairs []string) bool {
 	return true
 }
 
+// edge is the pairs that select what client asks of server; either may be "" for any.
+func edge(client, server string) []string {
+	var pairs []string
+	if client != "" {
+		pairs = append(pairs, "client", client, "client_service_namespace", namespaceOf(client))
+	}
+	if server != "" {
+		pairs = append(pairs, "server", server, "server_service_namespace", namespaceOf(server))
+	}
+	return pairs
+}
+
+// of is the pairs that select a service's own series.
+func of(service string) []string {
+	return []string{"service_name", service, "service_namespace", namespaceOf(service)}
+}
+
 // with lists the series called name whose labels are as pairs say and that are not zero, to show in an error.
 func (m metrics) with(name string, pairs ...string) string {
-	var b strings.Builder
+	var lines []string
 	for _, s := range m {
-		if s.name == name && s.value != 0 && s.matches(pairs) {
-			fmt.Fprintf(&b, "\n\t%s%v %g", s.name, s.labels, s.value)
+		if s.name != name || s.value == 0 || !s.matches(pairs) {
+			continue
 		}
+		var labels []string
+		for label, value := range s.labels {
+			if value != "" && label != "host_name" && label != "process_executable_name" {
+				labels = append(labels, label+"="+value)
+			}
+		}
+		slices.Sort(labels)
+		lines = append(lines, fmt.Sprintf("\n\t%s{%s} %g", s.name, strings.Join(labels, ", "), s.value))
 	}
-	return b.String()
+	slices.Sort(lines)
+	return strings.Join(lines, "")
 }

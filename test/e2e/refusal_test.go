@@ -33,10 +33,10 @@ var refusals = []refusal{
 	{name: "no such config", args: []string{"--config.file=/nowhere/toposcope.yaml"}, code: 1, message: `/nowhere/toposcope\.yaml.*no such file`},
 	{name: "unknown flag", args: []string{"--no-such-flag"}, code: 2, message: `no-such-flag`},
 	{name: "bad address", args: []string{"--web.listen-address=nowhere"}, code: 1, message: `nowhere`},
-	{name: "port taken", prepare: takePort, code: 1, message: `address already in use`},
+	{name: "port taken", prepare: takePort, code: 1, message: `127\.0\.0\.1:\d+ is taken.*--web\.listen-address`},
 	{name: "not root", prepare: becomeNobody, code: 1, message: `(?i)root|CAP_BPF`},
-	{name: "read-only data folder", prepare: mountData("ro,size=1m"), code: 1, message: `(?i)read-only.*|--storage\.tsdb\.path`},
-	{name: "full disk", prepare: mountData("size=4k"), code: 1, message: `(?i)no space left`},
+	{name: "read-only data folder", prepare: mountData("ro,size=1m"), code: 1, message: `read-only.*--storage\.tsdb\.path`},
+	{name: "full disk", prepare: mountData("size=4k"), code: 1, message: `disk full.*--storage\.tsdb\.path`},
 }
 
 // TestRefusals: what cannot work ends at once, with the right status and one line on standard error.

@@ -26,7 +26,7 @@ func TestCrash(t *testing.T) {
 
 	s = startToposcope(t, options{method: "auto", data: data})
 	eventually(t, settle, func() error {
-		got, err := s.query(`traces_service_graph_request_total{client="client-of-remembered"}`, stored)
+		got, err := s.query(`traces_service_graph_request_total{client="client-of-remembered", client_service_namespace="`+namespace+`"}`, stored)
 		if err == nil && got != 300 {
 			err = fmt.Errorf("%g requests are remembered, want 300", got)
 		}

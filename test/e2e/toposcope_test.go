@@ -166,7 +166,7 @@ func (s *toposcope) get(path string) ([]byte, error) {
 // graph is what the tests read of the topology.
 type graph struct {
 	Window struct{ Start, End time.Time }
-	Nodes  []struct{ ID, Name string }
+	Nodes  []struct{ ID, Name, Namespace string }
 	Edges  []struct {
 		Client, Server, Protocol string
 		RequestsPerSecond        float64
@@ -192,7 +192,9 @@ func (s *toposcope) topology() (*graph, error) {
 func (g *graph) requests(client, server string) float64 {
 	names := map[string]string{}
 	for _, n := range g.Nodes {
-		names[n.ID] = n.Name
+		if n.Namespace == namespaceOf(n.Name) {
+			names[n.ID] = n.Name
+		}
 	}
 	var sum float64
 	for _, e := range g.Edges {

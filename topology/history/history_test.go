@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,8 +215,12 @@ func TestFilters(t *testing.T) {
 		{"failed", history.Query{FailedOnly: true}, "c n/b", "n/b~~c~~http"},
 		{"failed, with focus", history.Query{FailedOnly: true, Focus: "a"}, "a", ""},
 		{"failed of a protocol", history.Query{FailedOnly: true, Protocol: "mysql"}, "", ""},
-		{"by namespace", history.Query{Group: history.ByNamespace}, "n ~28none~29",
-			"n~~~28none~29~~http ~28none~29~~n~~http ~28none~29~~~28none~29~~mysql"},
+		{
+			"by namespace",
+			history.Query{Group: history.ByNamespace},
+			"n ~28none~29",
+			"n~~~28none~29~~http ~28none~29~~n~~http ~28none~29~~~28none~29~~mysql",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.q.Window = window(0, time.Minute)
@@ -299,126 +302,6 @@ func TestHealth(t *testing.T) {
 		}
 		if served := n.RequestsPerSecond > 0; (n.FailedRatio != nil) != served || (n.RejectedRatio != nil) != served {
 			t.Errorf("%s: no traffic is null, not 0: %+v", n.ID, n)
-		}
-	}
-}
-
-// TestDetail holds the pages of nodes and edges against the graph of the same window.
-func TestDetail(t *testing.T) {
-	w := newWorld(t, topology.Config{Protocols: specs})
-	g := newTraffic(w, 9)
-	w.scrape(t, 0)
-	for i := 1; i <= 20; i++ {
-		g.run(time.Duration(i)*15*time.Second, 100)
-		w.scrape(t, time.Duration(i)*15*time.Second)
-	}
-	h, ctx := history.New(w.store, history.Options{}), context.Background()
-	q := history.Query{Window: window(0, 300*time.Second)}
-	graph, err := h.Graph(ctx, q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	operations := 0
-	for _, n := range graph.Nodes {
-		d, err := h.Node(ctx, n.ID, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		same(t, n.ID, d.Node, n)
-		rate, in := 0.0, 0.0
-		for _, p := range d.Series {
-			rate += p.RequestsPerSecond / float64(len(d.Series))
-		}
-		for _, e := range d.Callers {
-			in += e.RequestsPerSecond
-		}
-		if len(d.Series) != 20 || math.Abs(rate-n.RequestsPerSecond) > 1e-9 || math.Abs(in-n.RequestsPerSecond) > 1e-9 {
-			t.Errorf("%s: %d points with %g/s, callers with %g/s; want 20 with %g/s", n.ID, len(d.Series), rate, in, n.RequestsPerSecond)
-		}
-		operations += len(d.Operations)
-		checkOperations(t, d)
-	}
-	if operations == 0 {
-		t.Error("no node has operations")
-	}
-	for _, e := range graph.Edges {
-		d, err := h.Edge(ctx, e.ID, q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		same(t, e.ID, d.Edge, e)
-		rate := 0.0
-		for _, p := range d.Series {
-			rate += p.RequestsPerSecond / float64(len(d.Series))
-		}
-		if math.Abs(rate-e.RequestsPerSecond) > 1e-9 {
-			t.Errorf("%s: points with %g/s, want %g/s", e.ID, rate, e.RequestsPerSecond)
-		}
-		if d.ClientSeconds == nil && d.ServerSeconds == nil && e.P50Seconds != nil {
-			t.Errorf("%s: latency at neither end", e.ID)
-		}
-	}
-}
-
-// checkOperations holds an operation as a whole against its statuses.
-func checkOperations(t *testing.T, d *topology.NodeDetail) {
-	t.Helper()
-	type key struct{ side, protocol, operation string }
-	whole, parts := map[key]float64{}, map[key]float64{}
-	for _, o := range d.Operations {
-		k := key{o.Side, o.Protocol, o.Operation}
-		if o.FailedRatio == nil || *o.FailedRatio < 0 || *o.FailedRatio > 1 {
-			t.Errorf("%v failed %v", k, value(o.FailedRatio))
-		}
-		if o.Status == "" {
-			whole[k] = o.RequestsPerSecond
-		} else {
-			parts[k] += o.RequestsPerSecond
-		}
-	}
-	for k, n := range parts {
-		if whole[k] < n-1e-9 {
-			t.Errorf("%v: %g/s in all, %g/s by status", k, whole[k], n)
-		}
-	}
-}
-
-// TestGroupByNode tells the machines apart by the instance series.
-func TestGroupByNode(t *testing.T) {
-	w := newWorld(t, topology.Config{Protocols: specs})
-	g := newTraffic(w, 11)
-	a := w.scrape(t, 0)
-	g.run(time.Minute, 1000)
-	live := topology.Between(a, w.scrape(t, time.Minute))
-	sum := func(g *topology.Graph) (n float64) {
-		for _, e := range g.Edges {
-			n += e.RequestsPerSecond
-		}
-		return n
-	}
-	h := history.New(w.store, history.Options{})
-	for _, group := range []history.Group{history.ByNode, history.ByPod, history.ByProcess, history.ByNamespace} {
-		graph, err := h.Graph(context.Background(), history.Query{Window: live.Window, Group: group})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if math.Abs(sum(graph)-sum(live)) > 1e-9 {
-			t.Errorf("by %s: %g/s, want %g/s", group, sum(graph), sum(live))
-		}
-		ids := map[string]string{}
-		for _, n := range graph.Nodes {
-			ids[n.ID] = n.Kind
-		}
-		if group == history.ByNode && (ids["h0"] != "host" || ids["h1"] != "host") {
-			t.Errorf("machines h0 and h1 are not among %v", ids)
-		}
-		for _, e := range graph.Edges {
-			if _, ok := ids[e.Client]; !ok {
-				t.Errorf("by %s: edge from nowhere: %s", group, e.ID)
-			}
-		}
-		if !slices.IsSortedFunc(graph.Nodes, func(a, b topology.Node) int { return strings.Compare(a.ID, b.ID) }) {
-			t.Errorf("by %s: nodes not in order", group)
 		}
 	}
 }

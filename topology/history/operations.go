@@ -33,11 +33,13 @@ func operationMetrics() []operationSeries {
 		{topology.MetricDBClient, "client", "db", "db_system_name", db, "db_response_status_code"},
 		{
 			topology.MetricMessagingClient, "client", "messaging", "messaging_system",
-			[]string{"messaging_operation_name", "messaging_destination_name"}, "",
+			[]string{"messaging_operation_name", "messaging_destination_name"},
+			"",
 		},
 		{
 			topology.MetricDNSLookup, "client", "dns", "",
-			[]string{"dns_question_type", "dns_question_name"}, "dns_response_code",
+			[]string{"dns_question_type", "dns_question_name"},
+			"dns_response_code",
 		},
 	}
 }

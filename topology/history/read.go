@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ func single(w topology.Window) steps { return steps{w.Start, w.End.Sub(w.Start),
 
 // at is the step that t, a time within the window, falls into.
 func (s steps) at(t time.Time) int {
+	if s.count == 1 {
+		return 0
+	}
 	i := int((t.Sub(s.start) - 1) / s.width)
 	return min(max(i, 0), s.count-1)
 }
@@ -31,18 +35,18 @@ func (s steps) at(t time.Time) int {
 // before nil stands for zero: the series was reset. What counts as the value at the window's start is the last sample at
 // or before it, else the series' first sample within the window, which for a new series is its zero sample.
 func increases(samples []Sample, w topology.Window, s steps, emit func(step int, before, after *Sample)) {
-	var before, last *Sample
-	known, step := false, 0
-	for i := range samples {
+	end := len(samples)
+	for end > 0 && samples[end-1].Time.After(w.End) {
+		end--
+	}
+	first := sort.Search(end, func(i int) bool { return samples[i].Time.After(w.Start) })
+	first = max(first-1, 0)
+	if first >= end {
+		return
+	}
+	before, last, step := &samples[first], &samples[first], s.at(samples[first].Time)
+	for i := first + 1; i < end; i++ {
 		sample := &samples[i]
-		if sample.Time.After(w.End) {
-			break
-		}
-		if !sample.Time.After(w.Start) || !known {
-			before, last, known = sample, sample, true
-			step = s.at(sample.Time)
-			continue
-		}
 		now := s.at(sample.Time)
 		switch {
 		case resetBetween(last, sample):

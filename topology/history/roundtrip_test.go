@@ -17,7 +17,8 @@ import (
 )
 
 var specs = []*protocol.Spec{
-	{Name: "http", System: protocol.SystemHTTP}, {Name: "mysql", System: protocol.SystemDB},
+	{Name: "http", System: protocol.SystemHTTP},
+	{Name: "mysql", System: protocol.SystemDB},
 	{Name: "kafka", System: protocol.SystemMessaging},
 }
 

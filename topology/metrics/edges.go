@@ -130,7 +130,7 @@ func operations(resourceLabels []string) []Metric {
 func processes() []Metric {
 	return []Metric{
 		{
-			Name: topology.MetricProcessInfo, Help: "A process with traffic; always 1.", Type: Gauge,
+			Name: topology.MetricProcessInfo, Help: "A process with traffic; always 1. Of an instance that is short-lived commands only, one stands for all.", Type: Gauge,
 			Labels: []string{
 				topology.LabelPID, topology.LabelExecutable, topology.LabelServiceName, topology.LabelServiceNamespace,
 				topology.LabelServiceInstance, topology.LabelK8sNamespace, topology.LabelK8sPod, topology.LabelK8sContainer,

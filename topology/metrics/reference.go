@@ -62,6 +62,7 @@ const fields = `
 ` + "`toposcope_series_dropped_total`" + `: ` + "`series`" + ` (limits.series), ` + "`peers`" + ` (limits.peers_per_service), ` + "`instances`" + `
 (limits.instances_per_service), ` + "`routes` and `values`" + ` (limits.routes_per_service: paths, and each other open-ended label).
 
-` + "`toposcope_exchanges_left_out_total`" + `: ` + "`self`" + ` (an end is Toposcope's own), ` + "`unopened`" + ` (the connection's opening was lost),
+` + "`toposcope_exchanges_left_out_total`" + `: ` + "`self`" + ` (an end is Toposcope's own), ` + "`unopened`" + ` (the connection's opening was lost; it is
+counted as an operation only),
 ` + "`connections`" + ` (connections that were one too many to remember; their exchanges are unopened), ` + "`negative_duration`" + ` (counted, as lasting 0 s).
 `

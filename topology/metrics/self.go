@@ -15,7 +15,7 @@ func self() []Metric {
 			"Label sets, or for routes requests, that a limit folded into the value other.",
 			func(s *topology.Snapshot) []topology.ReasonCount { return s.Dropped }),
 		reasons("toposcope_exchanges_left_out_total",
-			"Exchanges that are on no edge (self, unopened, connections), or on one with a duration of zero (negative_duration).",
+			"Exchanges that are on no edge (self, unopened) or counted as lasting 0 s (negative_duration), and connections not remembered.",
 			func(s *topology.Snapshot) []topology.ReasonCount { return s.LeftOut }),
 	})
 }
@@ -82,39 +82,12 @@ func decodingMetrics() []Metric {
 			func(c *protocol.Counters) map[string]uint64 { return c.ParseErrors }),
 		{
 			Name: "toposcope_exchanges_total", Type: Counter, Labels: []string{"protocol", "outcome"},
-			Help: "Exchanges that were decoded. One that both ends saw counts twice here.",
-			collect: func(in *input, out *sink) {
-				sum := map[protocol.Labels]uint64{}
-				for i := range in.trackers {
-					for k, n := range in.trackers[i].Exchanges {
-						sum[k] += n
-					}
-				}
-				for k, n := range sum {
-					out.counter(float64(n), in.snapshot.Started, k.Protocol, k.Outcome.String())
-				}
-			},
+			Help:    "Exchanges that were decoded. One that both ends saw counts twice here.",
+			collect: exchanges,
 		},
 		{
 			Name: "toposcope_undecoded_connections", Help: "Open connections whose bytes are not decoded, and why.",
-			Type: Gauge, Labels: []string{"reason"},
-			collect: func(in *input, out *sink) {
-				if in.sources.Trackers == nil {
-					return
-				}
-				sum := map[protocol.Reason]int64{}
-				for i := range in.trackers {
-					for k, n := range in.trackers[i].Undecoded {
-						sum[k] += n
-					}
-				}
-				if in.sources.Filtered != nil {
-					sum[protocol.ReasonFiltered] += in.sources.Filtered()
-				}
-				for k, n := range sum {
-					out.gauge(float64(n), string(k))
-				}
-			},
+			Type: Gauge, Labels: []string{"reason"}, collect: undecoded,
 		},
 		trackerGauge("toposcope_tracked_connections", "Connections that are being decoded or watched for a protocol.", "",
 			func(c *protocol.Counters) int64 { return c.Connections }),
@@ -124,33 +97,59 @@ func decodingMetrics() []Metric {
 			Name: "toposcope_stream_evictions_total", Type: Counter, Labels: []string{"what"},
 			Help: "What decoding had to forget for want of room.",
 			collect: func(in *input, out *sink) {
-				if in.sources.Trackers == nil {
-					return
-				}
-				var conns, requests, buffers uint64
-				for i := range in.trackers {
-					conns += in.trackers[i].EvictedConnections
-					requests += in.trackers[i].EvictedRequests
-					buffers += in.trackers[i].EvictedBuffers
-				}
-				out.counter(float64(conns), in.snapshot.Started, "connections")
-				out.counter(float64(requests), in.snapshot.Started, "requests")
-				out.counter(float64(buffers), in.snapshot.Started, "buffers")
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.EvictedConnections }, "connections")
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.EvictedRequests }, "requests")
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.EvictedBuffers }, "buffers")
 			},
 		},
 		{
 			Name: "toposcope_orphan_responses_total", Help: "Responses whose request was not seen.", Type: Counter,
 			collect: func(in *input, out *sink) {
-				if in.sources.Trackers == nil {
-					return
-				}
-				var n uint64
-				for i := range in.trackers {
-					n += in.trackers[i].Orphans
-				}
-				out.counter(float64(n), in.snapshot.Started)
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.Orphans })
 			},
 		},
+	}
+}
+
+// sum sends a counter that is the sum over all trackers.
+func (in *input) sum(out *sink, value func(*protocol.Counters) uint64, labels ...string) {
+	if in.sources.Trackers == nil {
+		return
+	}
+	var n uint64
+	for i := range in.trackers {
+		n += value(&in.trackers[i])
+	}
+	out.counter(float64(n), in.snapshot.Started, labels...)
+}
+
+func exchanges(in *input, out *sink) {
+	sum := map[protocol.Labels]uint64{}
+	for i := range in.trackers {
+		for k, n := range in.trackers[i].Exchanges {
+			sum[k] += n
+		}
+	}
+	for k, n := range sum {
+		out.counter(float64(n), in.snapshot.Started, k.Protocol, k.Outcome.String())
+	}
+}
+
+func undecoded(in *input, out *sink) {
+	if in.sources.Trackers == nil {
+		return
+	}
+	sum := map[protocol.Reason]int64{}
+	for i := range in.trackers {
+		for k, n := range in.trackers[i].Undecoded {
+			sum[k] += n
+		}
+	}
+	if in.sources.Filtered != nil {
+		sum[protocol.ReasonFiltered] += in.sources.Filtered()
+	}
+	for k, n := range sum {
+		out.gauge(float64(n), string(k))
 	}
 }
 

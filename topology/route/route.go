@@ -146,8 +146,11 @@ func (s *Service) Template(path []byte) string {
 
 // trim leaves the path of an origin-form or absolute-form target. cut says that it was too long and lost its end.
 func trim(path []byte) (out []byte, cut bool) {
-	if i := bytes.IndexAny(path, "?#"); i >= 0 {
-		path = path[:i]
+	for i, c := range path {
+		if c == '?' || c == '#' {
+			path = path[:i]
+			break
+		}
 	}
 	if len(path) > 0 && path[0] != '/' {
 		i := bytes.Index(path, []byte("://"))

@@ -71,6 +71,9 @@ func placeholder(segment []byte) string {
 	if len(segment) > maxSegment {
 		return param
 	}
+	if word(segment) {
+		return ""
+	}
 	t := look(segment)
 	switch {
 	case t.at > 0 && t.at < len(segment)-1:
@@ -79,10 +82,10 @@ func placeholder(segment []byte) string {
 		return param
 	case t.digits == 0 && t.letters < 16:
 		return ""
-	case t.other > 0:
-		return listOfNumbers(segment)
 	case isDate(segment):
 		return date
+	case t.other > 0:
+		return listOfNumbers(segment)
 	}
 	if t.dots > 0 {
 		if t.letters == 0 {
@@ -110,6 +113,19 @@ func placeholder(segment []byte) string {
 		return id
 	}
 	return ""
+}
+
+// word says whether b is short and of small letters only, as most names are.
+func word(b []byte) bool {
+	if len(b) > 15 {
+		return false
+	}
+	for _, c := range b {
+		if c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 // listOfNumbers takes 1,2,3 and -12 for an id; anything else with punctuation may be a name.
@@ -166,7 +182,7 @@ func part(b []byte, t traits) bool {
 		return true
 	case n >= 10 && t.digits*2 >= n:
 		return true
-	case n >= 4 && t.digits >= 3 && t.digits >= t.letters && t.turns == 1:
+	case t.digits >= 4 && t.digits > t.letters && t.turns == 1:
 		return true // A12345, INV0042
 	default:
 		return token(b, t)

@@ -5,6 +5,7 @@ package pipeline
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -18,6 +19,7 @@ import (
 // Names knows who holds an address; *labeler.Labeler is one.
 type Names interface {
 	Address(netip.AddrPort, uint32, time.Time) (*labeler.Resource, bool)
+	Watched(event.Task) bool
 	Listening(*event.Listening)
 	// Accepted says that a task accepted a connection whose own end is local.
 	Accepted(local netip.AddrPort, netns uint32, t event.Task, at time.Time)
@@ -37,7 +39,8 @@ func New(p *probe.Probe, specs []*protocol.Spec, cfg protocol.Config, names Name
 		counts := t.Shard(i)
 		pl.shards = append(pl.shards, &Shard{
 			tracker: protocol.NewTracker(specs, cfg, verdicts{p}, counts),
-			counts:  counts, names: names, probe: p, waiting: map[event.ConnID]event.Flow{},
+			counts:  counts, names: names, probe: p,
+			waiting: map[event.ConnID]event.Flow{}, filtered: map[event.ConnID]struct{}{},
 		})
 	}
 	return pl
@@ -61,6 +64,14 @@ func (p *Pipeline) Counters() []protocol.Counters {
 	return all
 }
 
+// Filtered is how many open connections the filter leaves out.
+func (p *Pipeline) Filtered() (n int64) {
+	for _, s := range p.shards {
+		n += s.nFiltered.Load()
+	}
+	return n
+}
+
 // Shard handles the events of one shard of capture, from one goroutine.
 type Shard struct {
 	probe   *probe.Probe
@@ -68,6 +79,9 @@ type Shard struct {
 	counts  *topology.Shard
 	names   Names
 	waiting map[event.ConnID]event.Flow // on an accept queue
+
+	filtered  map[event.ConnID]struct{} // of processes that are not watched
+	nFiltered atomic.Int64
 }
 
 var _ probe.Handler = (*Shard)(nil)
@@ -84,6 +98,10 @@ func (s *Shard) Handle(ev event.Event) {
 			s.probe.Refuse(ev.Conn) // what talks to Toposcope itself is nobody's business
 			return
 		}
+		if s.excluded(ev) {
+			s.filtered[ev.Conn] = struct{}{}
+			s.nFiltered.Store(int64(len(s.filtered)))
+		}
 		s.tracker.Handle(ev)
 	case *event.Accepted:
 		if flow, ok := s.waiting[ev.Conn]; ok {
@@ -93,6 +111,8 @@ func (s *Shard) Handle(ev event.Event) {
 		s.counts.Handle(ev)
 	case *event.Closed:
 		delete(s.waiting, ev.Conn)
+		delete(s.filtered, ev.Conn)
+		s.nFiltered.Store(int64(len(s.filtered)))
 		s.tracker.Handle(ev)
 		s.counts.Handle(ev)
 	case *event.Listening:
@@ -107,7 +127,19 @@ func (s *Shard) Handle(ev event.Event) {
 }
 
 // Tick passes the time on.
-func (s *Shard) Tick(now time.Time) { s.tracker.Tick(now) }
+func (s *Shard) Tick(now time.Time) {
+	s.tracker.Tick(now)
+	s.counts.Tick(now)
+}
+
+// excluded tells whether the filter leaves a connection's own end out: by who connected, or who listens there.
+func (s *Shard) excluded(ev *event.Opened) bool {
+	if !ev.Owner.IsZero() {
+		return !s.names.Watched(ev.Owner)
+	}
+	r, watched := s.names.Address(ev.Flow.Local, ev.Flow.NetNS, ev.Time)
+	return r != nil && !r.Self && r.PID != 0 && !watched
+}
 
 func (s *Shard) ours(ev *event.Opened) bool {
 	r, _ := s.names.Address(ev.Flow.Remote, ev.Flow.NetNS, ev.Time)

@@ -2,7 +2,8 @@
 
     fork            a process for every connection, which inherits the accepted socket
     pass WORKER     accepts, and passes each connection over a UNIX socket to a second process, named WORKER
-    exec NEXT AT    answers AT requests of its one connection, then becomes, by exec, the program that answers the rest as NEXT
+    exec NEXT AT    answers AT requests of its one connection and, when the next has come, becomes by exec the program that
+                    answers the rest as NEXT
     self COUNT      sends itself COUNT requests when a line comes on standard input
     mute            reads a request, says so on standard output, and never answers
 
@@ -11,6 +12,7 @@ Each prints "listening ADDRESS" first.
 
 import http.client
 import os
+import select
 import socket
 import sys
 import threading
@@ -92,6 +94,8 @@ def exec_after(following, at):
         answer(connection)
         left -= 1
         if left == 0:
+            # The next request has come and nobody has read it: the one before is over at both ends.
+            select.select([connection], [], [])
             os.set_inheritable(connection.fileno(), True)
             again(["rest", str(connection.fileno())], following)
 

@@ -28,7 +28,7 @@ const server = http.createServer((request, response) => {
     else reply();
   });
 });
-server.keepAliveTimeout = 60000;
+server.keepAliveTimeout = 3600000; // a test may hold a connection for long before its first request
 const at = process.argv[2].lastIndexOf(':');
 server.listen(Number(process.argv[2].slice(at + 1)), process.argv[2].slice(0, at).replace(/[[\]]/g, ''), () => {
   const { address, port } = server.address();

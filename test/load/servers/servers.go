@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"text/template"
@@ -40,7 +41,7 @@ const startTimeout = 15 * time.Second
 // Config says what to start.
 type Config struct {
 	Kind Kind
-	// Name is set as OTEL_SERVICE_NAME, except for nginx, which overwrites its environment with its title.
+	// Name is set as OTEL_SERVICE_NAME, except for nginx, which is always "nginx".
 	Name string
 	// Listen is the address; "" is a free port of 127.0.0.1.
 	Listen string
@@ -70,10 +71,7 @@ func Start(c Config) (*Server, error) {
 	}
 	// A group of its own, so that Stop reaches the workers also.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	cmd.Env = os.Environ()
-	if c.Name != "" && c.Kind != Nginx {
-		cmd.Env = append(cmd.Env, "OTEL_SERVICE_NAME="+c.Name)
-	}
+	cmd.Env = environment(&c)
 	cmd.Stderr = os.Stderr
 	s := &Server{cmd: cmd, exited: make(chan struct{})}
 	if c.Kind == Nginx {
@@ -86,6 +84,19 @@ func Start(c Config) (*Server, error) {
 		return nil, fmt.Errorf("starting %s: %w", c.Kind, err)
 	}
 	return s, nil
+}
+
+// environment names the server. What nginx's processes were named is only known of those whose start was seen: they
+// overwrite their environment with their title. So that all have one name, it gets none.
+func environment(c *Config) []string {
+	env := os.Environ()
+	if c.Kind == Nginx {
+		return slices.DeleteFunc(env, func(e string) bool { return strings.HasPrefix(e, "OTEL_") })
+	}
+	if c.Name != "" {
+		env = append(env, "OTEL_SERVICE_NAME="+c.Name)
+	}
+	return env
 }
 
 func command(c *Config) (*exec.Cmd, error) {

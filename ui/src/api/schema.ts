@@ -553,12 +553,8 @@ export interface components {
                 match: {
                     namespace?: string;
                     pod?: string;
-                    pod_labels?: {
-                        [key: string]: string;
-                    };
-                    pod_annotations?: {
-                        [key: string]: string;
-                    };
+                    pod_labels?: Record<string, string>;
+                    pod_annotations?: Record<string, string>;
                     container?: string;
                     workload?: string;
                     systemd_unit?: string;
@@ -593,9 +589,7 @@ export interface components {
     responses: {
         /** @description What is wrong */
         Problem: {
-            headers: {
-                [name: string]: unknown;
-            };
+            headers: Record<string, unknown>;
             content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
@@ -693,9 +687,7 @@ export interface operations {
         responses: {
             /** @description The graph */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["Graph"];
                 };
@@ -730,9 +722,7 @@ export interface operations {
         responses: {
             /** @description The node */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["NodeDetail"];
                 };
@@ -765,9 +755,7 @@ export interface operations {
         responses: {
             /** @description The edge */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["EdgeDetail"];
                 };
@@ -786,9 +774,7 @@ export interface operations {
         responses: {
             /** @description The status */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["Status"];
                 };
@@ -807,9 +793,7 @@ export interface operations {
         responses: {
             /** @description The state */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["Capture"];
                 };
@@ -832,9 +816,7 @@ export interface operations {
         responses: {
             /** @description The new state */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["Capture"];
                 };
@@ -853,9 +835,7 @@ export interface operations {
         responses: {
             /** @description The filter, and where it comes from */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -878,9 +858,7 @@ export interface operations {
         responses: {
             /** @description The filter now in force */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -899,9 +877,7 @@ export interface operations {
         responses: {
             /** @description The filter now in force */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -920,9 +896,7 @@ export interface operations {
         responses: {
             /** @description The document */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/yaml": string;
                 };
@@ -945,18 +919,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -979,18 +949,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1015,18 +981,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1051,18 +1013,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1084,18 +1042,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1117,18 +1071,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1151,18 +1101,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1185,18 +1131,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1219,18 +1161,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1253,18 +1191,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1289,18 +1223,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1321,18 +1251,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1352,18 +1278,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1381,18 +1303,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1412,18 +1330,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1443,18 +1357,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1472,18 +1382,14 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1501,9 +1407,7 @@ export interface operations {
         responses: {
             /** @description The series */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "text/plain": string;
                 };
@@ -1521,9 +1425,7 @@ export interface operations {
         responses: {
             /** @description It does */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "text/plain": string;
                 };
@@ -1541,9 +1443,7 @@ export interface operations {
         responses: {
             /** @description Ready */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "text/plain": string;
                 };
@@ -1562,9 +1462,7 @@ export interface operations {
         responses: {
             /** @description Applied */
             200: {
-                headers: {
-                    [name: string]: unknown;
-                };
+                headers: Record<string, unknown>;
                 content: {
                     "text/plain": string;
                 };

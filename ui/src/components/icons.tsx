@@ -26,6 +26,7 @@ export const PlusIcon = icon(<path d="M12 5v14M5 12h14" />);
 export const MinusIcon = icon(<path d="M5 12h14" />);
 export const FitIcon = icon(<path d="M4 9V5.5A1.5 1.5 0 0 1 5.5 4H9M15 4h3.5A1.5 1.5 0 0 1 20 5.5V9M20 15v3.5a1.5 1.5 0 0 1-1.5 1.5H15M9 20H5.5A1.5 1.5 0 0 1 4 18.5V15" />);
 export const LayoutIcon = icon(<><rect x="3" y="9.5" width="5" height="5" rx="1.2" /><rect x="16" y="3.5" width="5" height="5" rx="1.2" /><rect x="16" y="15.5" width="5" height="5" rx="1.2" /><path d="M8 12h3.5M16 6h-2.5a2 2 0 0 0-2 2v8a2 2 0 0 0 2 2H16" /></>);
+export const CheckIcon = icon(<path d="m5 12.5 4.5 4.5L19 7.5" />);
 export const ChevronIcon = icon(<path d="m6 9 6 6 6-6" />);
 export const ClockIcon = icon(<><circle cx="12" cy="12" r="8.5" /><path d="M12 7.5V12l3 2" /></>);
 export const FocusIcon = icon(<><circle cx="12" cy="12" r="3" /><path d="M12 2.5v4M12 17.5v4M2.5 12h4M17.5 12h4" /></>);

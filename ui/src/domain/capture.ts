@@ -13,7 +13,7 @@ export interface Capture {
 /** Sums up /-/ready (null: ready; a text: why not; undefined: not known) and /api/v1/status (undefined: not known). */
 export function captureOf(readiness: string | null | undefined, status: Status | undefined): Capture {
   if (readiness === undefined && status === undefined) {
-    return { state: 'unknown', label: 'No contact', detail: 'Toposcope has not answered yet.' };
+    return { state: 'unknown', label: 'Connecting', detail: 'Toposcope has not answered yet.' };
   }
   const reason = readiness ?? status?.reason ?? '';
   if (readiness || status?.ready === false || status?.capture.enabled === false) {

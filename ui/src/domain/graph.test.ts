@@ -153,7 +153,7 @@ describe('tables', () => {
 
   it('turn round, or start the way one reads', () => {
     expect(nextOrder(order, NODE_COLUMNS.find((c) => c.key === 'p95')!)).toEqual({ key: 'p95', descending: false });
-    expect(nextOrder(order, NODE_COLUMNS[0]!)).toEqual({ key: 'name', descending: false });
+    expect(nextOrder(order, NODE_COLUMNS[0])).toEqual({ key: 'name', descending: false });
     expect(nextOrder(order, NODE_COLUMNS.find((c) => c.key === 'rate')!)).toEqual({ key: 'rate', descending: true });
   });
 

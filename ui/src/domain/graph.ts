@@ -1,5 +1,6 @@
 import type { Edge, Graph, Node } from '../api/types';
 import { isFailing } from './health';
+import { readable } from './text';
 import type { ViewState } from './viewstate';
 
 /** A graph with what the pages look up in it. Built once per answer of the API, then only read. */
@@ -15,7 +16,7 @@ export interface Topology {
 
 /** Indexes a graph. Edges whose ends are not among the nodes are left out: nothing could be drawn of them. */
 export function index(graph: Graph): Topology {
-  const node = new Map(graph.nodes.map((n) => [n.id, n]));
+  const node = new Map(graph.nodes.map((n) => [n.id, named(n)]));
   const edges = graph.edges.filter((e) => node.has(e.client) && node.has(e.server));
   return {
     nodes: [...node.values()],
@@ -117,6 +118,13 @@ export function isGrouped(nodes: readonly Node[]): boolean {
   const named = new Set(nodes.map((n) => n.namespace).filter((name) => name !== ''));
   if (named.size !== 1) return named.size > 1;
   return nodes.some((n) => n.namespace === '' && (n.kind === 'service' || n.kind === 'workload'));
+}
+
+/** The same node, or one whose name and namespace can be read safely. */
+export function named(node: Node): Node {
+  const name = readable(node.name);
+  const namespace = node.namespace === '' ? '' : readable(node.namespace);
+  return name === node.name && namespace === node.namespace ? node : { ...node, name, namespace };
 }
 
 function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {

@@ -3,7 +3,7 @@ export type Level = 'card' | 'compact' | 'name' | 'dot';
 
 const CARD_FROM = 0.76;
 const COMPACT_FROM = 0.5;
-const NAME_FROM = 0.36;
+const NAME_FROM = 0.3;
 
 export function levelOf(zoom: number): Level {
   if (zoom >= CARD_FROM) return 'card';

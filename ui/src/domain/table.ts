@@ -2,27 +2,30 @@ import type { Edge, Node } from '../api/types';
 import { severity } from './health';
 import { outgoingRate, type Topology } from './graph';
 
-/** A column: how it sorts. Numbers sort downwards first, and null, which is no traffic, always comes last. */
+/** A column: how it sorts. Null, which is no traffic, always comes last. */
 export interface Column<Row> {
   key: string;
   title: string;
+  /** Set flush right, and sorted downwards first. */
   numeric: boolean;
+  /** Sorted downwards first, too. */
+  worstFirst?: boolean;
   value: (row: Row, topology: Topology) => string | number | null;
 }
 
 export const NODE_COLUMNS = [
   { key: 'name', title: 'Service', numeric: false, value: (n) => n.name },
-  { key: 'namespace', title: 'Namespace', numeric: false, value: (n) => n.namespace },
-  { key: 'kind', title: 'Kind', numeric: false, value: (n) => n.kind },
-  { key: 'health', title: 'Health', numeric: true, value: (n) => severity(n.health) },
-  { key: 'rate', title: 'Requests in', numeric: true, value: (n) => n.requestsPerSecond },
-  { key: 'out', title: 'Requests out', numeric: true, value: (n, t) => outgoingRate(t, n.id) },
+  { key: 'health', title: 'Health', numeric: false, worstFirst: true, value: (n) => severity(n.health) },
+  { key: 'rate', title: 'Requests', numeric: true, value: (n) => n.requestsPerSecond },
   { key: 'failed', title: 'Failed', numeric: true, value: (n) => n.failedRatio },
   { key: 'rejected', title: 'Rejected', numeric: true, value: (n) => n.rejectedRatio },
   { key: 'p50', title: 'p50', numeric: true, value: (n) => n.p50Seconds },
   { key: 'p95', title: 'p95', numeric: true, value: (n) => n.p95Seconds },
   { key: 'p99', title: 'p99', numeric: true, value: (n) => n.p99Seconds },
-] satisfies Column<Node>[];
+  { key: 'out', title: 'Calls others', numeric: true, value: (n, t) => outgoingRate(t, n.id) },
+  { key: 'kind', title: 'Kind', numeric: false, value: (n) => n.kind },
+  { key: 'namespace', title: 'Namespace', numeric: false, value: (n) => n.namespace },
+] as const satisfies readonly Column<Node>[];
 
 export const EDGE_COLUMNS = [
   { key: 'client', title: 'Client', numeric: false, value: (e, t) => t.node.get(e.client)?.name ?? e.client },
@@ -38,7 +41,7 @@ export const EDGE_COLUMNS = [
   { key: 'received', title: 'Received', numeric: true, value: (e) => e.receivedBytesPerSecond },
   { key: 'retransmits', title: 'Retransmits', numeric: true, value: (e) => e.retransmitsPerSecond },
   { key: 'lost', title: 'Missed', numeric: true, value: (e) => e.lost },
-] satisfies Column<Edge>[];
+] as const satisfies readonly Column<Edge>[];
 
 export interface Order {
   key: string;
@@ -59,7 +62,7 @@ export function formatOrder(order: Order): string {
 /** What a click on a column's head asks for: the other way round, or the way in which one reads such a column first. */
 export function nextOrder(order: Order, column: Column<never>): Order {
   if (order.key === column.key) return { key: order.key, descending: !order.descending };
-  return { key: column.key, descending: column.numeric };
+  return { key: column.key, descending: column.numeric || column.worstFirst === true };
 }
 
 export function sortRows<Row extends { id: string }>(

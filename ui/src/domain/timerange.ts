@@ -28,7 +28,7 @@ export function parseSpan(text: string): number | null {
 export function formatSpan(seconds: number): string {
   // A day reads as 24h, which is what people call it; two days as 2d.
   const units = seconds === 86_400 ? ['h'] : ['d', 'h', 'm', 's'];
-  const unit = units.find((u) => seconds % UNIT_SECONDS[u]! === 0) ?? 's';
+  const unit = units.find((u) => Number.isInteger(seconds / UNIT_SECONDS[u]!)) ?? 's';
   return `${seconds / UNIT_SECONDS[unit]!}${unit}`;
 }
 

@@ -58,6 +58,7 @@ export function MapPage() {
       {graph && topologyState.isError && <StaleBanner error={topologyState.error} onRetry={() => void topologyState.refetch()} />}
       <div className="body">
         <main className="main" aria-busy={topologyState.isPending}>
+          <h1 className="visually-hidden">Service map</h1>
           <Fault>
             {!graph && topologyState.isError && <Failure error={topologyState.error} onRetry={() => void topologyState.refetch()} />}
             {topologyState.isPending && <MapSkeleton />}

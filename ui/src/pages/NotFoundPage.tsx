@@ -12,7 +12,7 @@ export function NotFoundPage() {
       <main className="main">
         <div className={classes['state']}>
           <div className={classes['badge']}><RadarIcon size={32} /></div>
-          <h2>There is no such page</h2>
+          <h1>There is no such page</h1>
           <p>The address may be mistyped, or from another version of Toposcope.</p>
           <div className={classes['actions']}><Button component={Link} href="/">To the service map</Button></div>
         </div>

@@ -11,7 +11,7 @@ export function CaptureDot({ capture }: { capture: Capture }) {
   return (
     <Popover position="bottom-end" shadow="md" radius="md">
       <Popover.Target>
-        <UnstyledButton className={classes['capture']!} aria-label={`${capture.label}. About capture`} data-state={capture.state}>
+        <UnstyledButton className={classes['capture']} aria-label={`${capture.label}. About capture`} data-state={capture.state}>
           <HealthMark health={MARKS[capture.state]} />
           <span className={classes['captureLabel']}>{capture.label}</span>
         </UnstyledButton>

@@ -1,5 +1,5 @@
 import { Button, Popover, TextInput, UnstyledButton } from '@mantine/core';
-import { useState, type FormEvent } from 'react';
+import { useState } from 'react';
 import { formatSpan, PRESETS, rangeLabel, rangeProblem, toLocalInput, type TimeRange } from '../../domain/timerange';
 import { ChevronIcon, ClockIcon } from '../icons';
 import classes from './Header.module.css';
@@ -20,9 +20,10 @@ export function RangePicker({ range, onChange }: RangePickerProps) {
     <Popover opened={opened} onChange={setOpened} position="bottom-end" shadow="md" width={270} trapFocus>
       <Popover.Target>
         <Button
-          size="xs" variant="default" leftSection={<ClockIcon size={15} />} rightSection={<ChevronIcon size={13} />}
-          aria-label={`Time range: ${rangeLabel(range)}`} onClick={() => { setOpened((o) => !o); }}
+          size="xs" variant="default" leftSection={<ClockIcon size={15} className={classes['wide']} />} rightSection={<ChevronIcon size={13} />}
+          onClick={() => { setOpened((o) => !o); }}
         >
+          <span className="visually-hidden">Time range: </span>
           <span className={classes['wide']}>{rangeLabel(range)}</span>
           <span className={classes['narrow']}>{range.kind === 'relative' ? formatSpan(range.seconds) : 'Range'}</span>
         </Button>
@@ -31,7 +32,7 @@ export function RangePicker({ range, onChange }: RangePickerProps) {
         <div className={classes['presets']}>
           {PRESETS.map(({ seconds, label }) => (
             <UnstyledButton
-              key={seconds} className={classes['preset']!} aria-current={range.kind === 'relative' && range.seconds === seconds}
+              key={seconds} className={classes['preset']} aria-current={range.kind === 'relative' && range.seconds === seconds}
               onClick={() => { choose({ kind: 'relative', seconds }); }}
             >
               {label}
@@ -49,7 +50,7 @@ function Custom({ range, onChange }: RangePickerProps) {
   const [start, setStart] = useState(toLocalInput(first));
   const [end, setEnd] = useState(toLocalInput(last));
   const [problem, setProblem] = useState<string | null>(null);
-  const submit = (event: FormEvent) => {
+  const submit = (event: { preventDefault: () => void }) => {
     event.preventDefault();
     const found = rangeProblem(start, end, Date.now());
     setProblem(found);

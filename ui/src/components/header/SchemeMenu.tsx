@@ -1,5 +1,5 @@
 import { ActionIcon, Menu, useComputedColorScheme, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
-import { MoonIcon, ScreenIcon, SunIcon } from '../icons';
+import { CheckIcon, MoonIcon, ScreenIcon, SunIcon } from '../icons';
 
 const SCHEMES: { scheme: MantineColorScheme; label: string; icon: typeof SunIcon }[] = [
   { scheme: 'auto', label: 'As the system', icon: ScreenIcon },
@@ -18,10 +18,11 @@ export function SchemeMenu() {
       <Menu.Dropdown>
         {SCHEMES.map(({ scheme, label, icon: Icon }) => (
           <Menu.Item
-            key={scheme} role="menuitemradio" aria-checked={colorScheme === scheme} leftSection={<Icon size={15} />}
-            fw={colorScheme === scheme ? 600 : 400} onClick={() => { setColorScheme(scheme); }}
+            key={scheme} leftSection={<Icon size={15} />}
+            rightSection={colorScheme === scheme ? <CheckIcon size={14} /> : null} onClick={() => { setColorScheme(scheme); }}
           >
             {label}
+            {colorScheme === scheme && <span className="visually-hidden">, chosen</span>}
           </Menu.Item>
         ))}
       </Menu.Dropdown>

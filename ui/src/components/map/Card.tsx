@@ -1,7 +1,7 @@
 import { memo, type CSSProperties, type FocusEvent } from 'react';
 import type { Node } from '../../api/types';
 import { duration, rate, ratio } from '../../domain/format';
-import { HEALTH_WORD } from '../../domain/health';
+import { HEALTH_WORD, isFailing } from '../../domain/health';
 import type { Box } from '../../domain/layout/types';
 import type { Level } from '../../domain/level';
 import { HealthMark } from '../marks/HealthMark';
@@ -30,9 +30,9 @@ export const Card = memo(function Card(props: CardProps) {
   const style: CSSProperties = { transform: `translate(${box.x - box.width / 2}px, ${box.y - box.height / 2}px)`, width: box.width, height: box.height };
   return (
     <button
-      type="button" className={classes['card']} style={style} data-id={node.id} data-kind={node.kind} data-health={calls ? 'ok' : node.health}
+      type="button" className={classes['card']} style={style} data-node={node.id} data-kind={node.kind} data-health={calls ? 'ok' : node.health}
       data-selected={selected || undefined} data-dim={dim || undefined} data-level={level} tabIndex={tabbable ? 0 : -1}
-      aria-label={sentence(node, outgoing)} aria-pressed={selected}
+      aria-pressed={selected}
       onClick={() => { onSelect(node.id); }} onFocus={(event) => { onFocus(node.id, event); }}
     >
       {level === 'card' && <KindMark kind={node.kind} />}
@@ -40,14 +40,18 @@ export const Card = memo(function Card(props: CardProps) {
         <span className={classes['cardName']}><Name text={node.name} /></span>
         {(level === 'card' || level === 'compact') && <CardNumbers node={node} outgoing={outgoing} calls={calls} />}
       </span>
-      {!calls && <HealthMark health={node.health} size={level === 'card' ? 17 : 23} />}
+      <span className="visually-hidden">{sentence(node, outgoing, level)}</span>
+      {!calls && (level !== 'name' || isFailing(node.health)) && <HealthMark health={node.health} size={level === 'card' ? 17 : 23} />}
     </button>
   );
 });
 
+// There is room for one more number: the failed share where it is more than a trace, else the latency.
+const WORTH_TELLING = 0.001;
+
 function CardNumbers({ node, outgoing, calls }: { node: Node; outgoing: number; calls: boolean }) {
   if (calls) return <span className={classes['cardNumbers']}>calls {rate(outgoing)}</span>;
-  const failed = node.failedRatio !== null && node.failedRatio > 0 ? node.failedRatio : null;
+  const failed = node.failedRatio !== null && node.failedRatio >= WORTH_TELLING ? node.failedRatio : null;
   return (
     <span className={classes['cardNumbers']}>
       {node.requestsPerSecond === 0 ? 'no requests' : rate(node.requestsPerSecond)}
@@ -57,14 +61,17 @@ function CardNumbers({ node, outgoing, calls }: { node: Node; outgoing: number; 
   );
 }
 
-function sentence(node: Node, outgoing: number): string {
-  const parts = [node.name, KIND_WORD[node.kind] + (node.namespace === '' ? '' : ` in ${node.namespace}`)];
+/** What a screen reader says after what is written on the card. */
+function sentence(node: Node, outgoing: number, level: Level): string {
+  const parts = [''];
+  const written = level === 'card' || level === 'compact';
   if (node.requestsPerSecond > 0) {
-    parts.push(HEALTH_WORD[node.health], `${rate(node.requestsPerSecond)} requests`);
-    if (node.failedRatio !== null && node.failedRatio > 0) parts.push(`${ratio(node.failedRatio)} failed`);
+    if (!written) parts.push(`${rate(node.requestsPerSecond)} requests`);
+    parts.push(HEALTH_WORD[node.health]);
     if (node.p95Seconds !== null) parts.push(`95th percentile ${duration(node.p95Seconds)}`);
-  } else {
+  } else if (!written) {
     parts.push(outgoing > 0 ? `calls others ${rate(outgoing)}` : 'no requests');
   }
+  parts.push(KIND_WORD[node.kind] + (node.namespace === '' ? '' : ` in ${node.namespace}`));
   return parts.join(', ');
 }

@@ -23,7 +23,7 @@ export function Legend({ model }: { model: MapModel }) {
   const lost = model.drawnEdges.some((e) => e.lost > 0);
   return (
     <div className={classes['legend']}>
-      <UnstyledButton className={classes['legendToggle']!} aria-expanded={open} onClick={() => { setOpen(!open); }}>
+      <UnstyledButton className={classes['legendToggle']} aria-expanded={open} onClick={() => { setOpen(!open); }}>
         <ChevronIcon size={14} style={open ? undefined : { transform: 'rotate(180deg)' }} /> Legend
       </UnstyledButton>
       {open && (

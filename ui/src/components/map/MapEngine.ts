@@ -33,6 +33,7 @@ export interface EngineEvents {
   select: (selection: Selection | null) => void;
   hover: (target: Selection | null) => void;
   viewport: (viewport: Viewport) => void;
+  resized: () => void;
   drag: (id: string, at: Point) => void;
   drop: (id: string, at: Point) => void;
   /** The label of an edge at a point of the map, which the canvas does not know of. */
@@ -63,9 +64,10 @@ export class MapEngine {
     this.listen();
   }
 
-  /** Whom to tell from now on. */
+  /** Whom to tell from now on; of the viewport at once. */
   setEvents(events: EngineEvents): void {
     this.events = events;
+    events.viewport(this.viewport());
   }
 
   private listen(): void {
@@ -88,6 +90,7 @@ export class MapEngine {
       label = now;
     });
     cy.on('viewport resize', () => { this.events?.viewport(this.viewport()); });
+    cy.on('resize', () => { this.events?.resized(); });
     cy.on('drag', 'node', (event) => { this.events?.drag(idOf(event), positionOf(event)); });
     cy.on('free', 'node', (event) => { this.events?.drop(idOf(event), positionOf(event)); });
   }
@@ -194,14 +197,26 @@ export class MapEngine {
     this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: middle });
   }
 
-  panBy(x: number, y: number): void {
-    this.cy.panBy({ x, y });
+  private panBy(x: number, y: number): void {
+    if (x !== 0 || y !== 0) this.cy.panBy({ x, y });
   }
 
   /** Brings a point of the map to the middle, close enough to read. */
   centre(at: Point, leastZoom: number): void {
     const zoom = Math.max(this.cy.zoom(), leastZoom);
     this.cy.viewport({ zoom, pan: { x: this.cy.width() / 2 - at.x * zoom, y: this.cy.height() / 2 - at.y * zoom } });
+  }
+
+  /** Moves as little as it takes to have a point in sight. */
+  reveal(at: Point): void {
+    const { pan, zoom, size } = this.viewport();
+    const x = at.x * zoom + pan.x;
+    const y = at.y * zoom + pan.y;
+    const inset = { x: Math.min(130, size.width / 3), y: Math.min(60, size.height / 3) };
+    this.panBy(
+      Math.max(0, inset.x - x) - Math.max(0, x - size.width + inset.x),
+      Math.max(0, inset.y - y) - Math.max(0, y - size.height + inset.y),
+    );
   }
 
   resize(): void {

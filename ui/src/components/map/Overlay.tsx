@@ -54,7 +54,7 @@ export const DotNames = memo(function DotNames({ nodes, lit }: { nodes: readonly
   return nodes.map(({ node, box }) => (
     <div
       key={node.id} className={classes['dotName']} data-dim={(lit !== null && !lit.has(node.id)) || undefined} aria-hidden="true"
-      style={{ left: box.x, top: box.y }}
+      style={{ left: box.x, top: box.y + box.height / 2 }}
     >
       <Name text={node.name} />
     </div>

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useMemo, useState, type FocusEvent } from 'react';
 import { neighbourhood, type Topology, type Visible } from '../../domain/graph';
 import { overlap } from '../../domain/layout/boxes';
+import { pointAt } from '../../domain/layout/labels';
 import { CARD } from '../../domain/level';
 import type { Selection } from '../../domain/viewstate';
 import { Legend } from './Legend';
@@ -32,7 +33,7 @@ interface ServiceMapProps {
 }
 
 const INSETS = { top: 36, bottom: 36, side: 40 };
-const PHONE_INSETS = { top: 20, bottom: 20, side: 14 };
+const PHONE_INSETS = { top: 16, bottom: 66, side: 14 };
 const READABLE_ZOOM = 0.9;
 const MOST_NAMES = 70;
 
@@ -63,9 +64,10 @@ export default function ServiceMap({ topology, visible, filter, selection, jump,
       select: onSelect, hover: setHover, viewport: onViewport,
       drag: dragCard,
       drop: (id, at) => { store?.move(id, at, edgesOf(topology, id)); },
+      resized: () => { reveal(engine, selection, model); },
       labelAt: (at) => labels.find((l) => overlap({ ...l.at, ...l.size }, { ...at, width: 1, height: 1 }))?.edge.id ?? null,
     });
-  }, [engine, onSelect, onViewport, store, topology, labels]);
+  }, [engine, onSelect, onViewport, store, topology, labels, selection, model]);
   const keys = useMapKeys(engine, model.places, insets);
   const onFocus = useCallback((id: string, event: FocusEvent) => {
     keys.setCurrent(id);
@@ -75,7 +77,11 @@ export default function ServiceMap({ topology, visible, filter, selection, jump,
   const current = keys.current !== null && model.places.has(keys.current) ? keys.current : (nodes[0]?.node.id ?? null);
 
   return (
-    <div className={classes['map']} role="group" aria-label="Service map. Arrow keys lead from service to service, Enter opens one." onKeyDown={keys.onKeyDown}>
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys that lead from card to card
+    <div
+      className={classes['map']} role="group" tabIndex={nodes.length === 0 ? 0 : -1}
+      aria-label="Service map. Arrow keys lead from service to service, Enter opens one, plus and minus zoom." onKeyDown={keys.onKeyDown}
+    >
       <div className={classes['layer']} ref={layer}><GroupBoxes groups={model.groups} /></div>
       <div className={classes['canvas']} ref={canvas} data-over={hover !== null} data-testid="canvas" />
       <div className={classes['layer']} ref={layer} data-level={look.level}>
@@ -125,9 +131,17 @@ function highlight(topology: Topology, target: Selection | null): { nodes: Set<s
   return edge ? { nodes: new Set([edge.client, edge.server]), edges: new Set([edge.id]) } : null;
 }
 
+/** Brings what is selected back into sight when the panel that tells of it has taken its place. */
+function reveal(engine: MapEngine | null, selection: Selection | null, model: MapModel): void {
+  if (!engine || !selection) return;
+  const path = model.routes.get(selection.id)?.path;
+  const at = selection.type === 'node' ? model.places.get(selection.id) : path && pointAt(path, 0.5);
+  if (at) engine.reveal(at);
+}
+
 /** Moves the card that is being dragged; the rest follows when it is dropped. */
 function dragCard(id: string, at: { x: number; y: number }): void {
-  const card = document.querySelector<HTMLElement>(`[data-id="${CSS.escape(id)}"]`);
+  const card = document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`);
   if (card) card.style.transform = `translate(${at.x - CARD.width / 2}px, ${at.y - CARD.height / 2}px)`;
 }
 

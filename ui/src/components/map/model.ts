@@ -1,9 +1,9 @@
 import type { Edge, Node } from '../../api/types';
-import { byAttention, edgeHealth, edgeWidth, severity } from '../../domain/health';
+import { byAttention, edgeHealth, edgeWidth, isFailing, severity } from '../../domain/health';
 import { healthShown, isGrouped, type Topology, type Visible } from '../../domain/graph';
 import { around } from '../../domain/layout/boxes';
 import { placeLabels } from '../../domain/layout/labels';
-import { GROUP_PADDING, GROUP_TITLE } from '../../domain/layout/layout';
+import { GROUP_PADDING, titleRoom } from '../../domain/layout/layout';
 import { routes, type Route } from '../../domain/layout/route';
 import type { Box, Direction, LayoutInput, Point, Size } from '../../domain/layout/types';
 import { CARD } from '../../domain/level';
@@ -46,6 +46,7 @@ export function layoutInput(visible: Visible, direction: Direction, aspect: numb
     edges: visible.edges.map((e) => ({ id: e.id, from: e.client, to: e.server })),
     direction,
     aspect,
+    titleRoom: titleRoom(visible.nodes.length),
   };
 }
 
@@ -100,25 +101,31 @@ function groupsOf(nodes: readonly PlacedNode[]): Group[] {
     if (list) list.push(box);
     else members.set(node.namespace, [box]);
   }
+  const room = titleRoom(nodes.length);
   return [...members].map(([name, boxes]) => {
     const box = around(boxes)!;
     return {
       name,
       x: box.x,
-      y: box.y - GROUP_TITLE / 2,
+      y: box.y - room / 2,
       width: box.width + 2 * GROUP_PADDING,
-      height: box.height + 2 * GROUP_PADDING + GROUP_TITLE,
+      height: box.height + 2 * GROUP_PADDING + room,
     };
   });
 }
 
+const CROWDED = 400;
+
 /** The nodes most worth naming from afar, so far as their names do not cover each other. */
 export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit: number): PlacedNode[] {
-  const ordered = [...nodes].sort((a, b) => byAttention(a.node, b.node)).slice(0, limit * 4);
+  // On a crowded map only trouble has a name.
+  const worth = nodes.length > CROWDED ? nodes.filter(({ node }) => isFailing(node.health)) : [...nodes];
+  const ordered = worth.sort((a, b) => byAttention(a.node, b.node)).slice(0, limit * 2);
   const scale = 1 / zoom;
-  const labels = ordered.map(({ node, box }) => (
-    { id: node.id, path: [box, box], width: (Math.min(22, node.name.length) * 6.6 + 10) * scale, height: 18 * scale }
-  ));
+  const labels = ordered.map(({ node, box }) => {
+    const at = { x: box.x, y: box.y + box.height / 2 + 9 * scale };
+    return { id: node.id, path: [at, at], width: (Math.min(22, node.name.length) * 6.6 + 10) * scale, height: 17 * scale };
+  });
   const placed = placeLabels(labels, []);
   return ordered.filter(({ node }) => placed.has(node.id)).slice(0, limit);
 }

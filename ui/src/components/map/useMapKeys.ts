@@ -13,16 +13,13 @@ export function useMapKeys(engine: MapEngine | null, places: ReadonlyMap<string,
   const show = useCallback((id: string) => {
     const at = places.get(id);
     if (!engine || !at) return;
-    const { pan, zoom, size } = engine.viewport();
-    const x = at.x * zoom + pan.x;
-    const y = at.y * zoom + pan.y;
-    if (x < 120 || y < 60 || x > size.width - 120 || y > size.height - 60) engine.centre(at, zoom);
+    engine.reveal(at);
   }, [engine, places]);
 
   const onKeyDown = useCallback((event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const way = WAYS[event.key];
-    const from = (event.target as HTMLElement).dataset['id'];
+    const from = (event.target as HTMLElement).dataset['node'];
     if (way && from !== undefined) {
       event.preventDefault();
       const to = nearest(places, from, way);
@@ -30,7 +27,7 @@ export function useMapKeys(engine: MapEngine | null, places: ReadonlyMap<string,
       show(to);
       setCurrent(to);
       // The card may come to be only now that it is in sight.
-      requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-id="${CSS.escape(to)}"]`)?.focus());
+      requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-node="${CSS.escape(to)}"]`)?.focus());
     } else if (event.key === '+' || event.key === '=') {
       engine?.zoomBy(ZOOM_STEP);
     } else if (event.key === '-') {

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from 'react';
+import { useCallback, useRef, useState } from 'react';
 import { overlap } from '../../domain/layout/boxes';
 import type { Box } from '../../domain/layout/types';
 import { levelOf, type Level } from '../../domain/level';
@@ -22,6 +22,7 @@ interface Watched {
   look: Look;
   /** Give it to each layer that has to move with the canvas. */
   layer: (element: HTMLDivElement | null) => void;
+  /** To be told of every change, and once at first. */
   onViewport: (viewport: Viewport) => void;
 }
 
@@ -40,10 +41,6 @@ export function useViewport(engine: MapEngine | null, boxes: readonly Box[]): Wa
     if (engine) move(element, engine.viewport());
     return () => { layers.current.delete(element); };
   }, [engine]);
-
-  useEffect(() => {
-    if (engine) onViewport(engine.viewport());
-  }, [engine, onViewport]);
 
   return { look, layer, onViewport };
 }

@@ -10,7 +10,7 @@ interface NameProps {
 export function Name({ text, style }: NameProps) {
   return (
     <bdi title={text} style={{ overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap', minWidth: 0, ...style }}>
-      {text.trim() === '' ? '(no name)' : text}
+      {text}
     </bdi>
   );
 }

@@ -28,14 +28,15 @@ export function EdgeLinks({ edges, end, topology, onSelect }: EdgeLinksProps) {
         const name = topology.node.get(edge[end])?.name ?? edge[end];
         return (
           <li key={edge.id} style={{ display: 'flex' }}>
-            <UnstyledButton className={classes['link']!} onClick={() => { onSelect({ type: 'node', id: edge[end] }); }}>
+            <UnstyledButton className={classes['link']} onClick={() => { onSelect({ type: 'node', id: edge[end] }); }}>
               <span className={classes['linkName']}><HealthMark health={health} size={14} titled /><Name text={name} /></span>
             </UnstyledButton>
             <UnstyledButton
-              className={classes['link']!} style={{ width: 'auto', flex: 'none' }} aria-label={`Connection with ${name} over ${edge.protocol}`}
+              className={classes['link']} style={{ width: 'auto', flex: 'none' }} title="Open the connection"
               onClick={() => { onSelect({ type: 'edge', id: edge.id }); }}
             >
               <span className={classes['linkNumbers']}>
+                <span className="visually-hidden">Connection with {name}, </span>
                 {edge.protocol} · <b>{rate(edge.requestsPerSecond)}</b>
                 {(edge.failedRatio ?? 0) > 0 && <> · <b data-health={health}>{ratio(edge.failedRatio)}</b></>}
                 {edge.p95Seconds !== null && ` · ${duration(edge.p95Seconds)}`}

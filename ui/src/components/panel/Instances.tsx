@@ -1,6 +1,7 @@
 import { Button } from '@mantine/core';
 import { useState } from 'react';
 import type { Instance } from '../../api/types';
+import { readable } from '../../domain/text';
 import classes from './Panel.module.css';
 
 const FIRST = 10;
@@ -15,7 +16,7 @@ export function Instances({ instances }: { instances: readonly Instance[] }) {
         {shown.map((instance, i) => <li key={`${instance.pid} ${i}`} className={classes['instance']}><dl>{facts(instance)}</dl></li>)}
       </ul>
       {shown.length < instances.length && (
-        <Button mt={8} size="compact-sm" variant="subtle" onClick={() => { setAll(true); }}>Show {instances.length - shown.length} more</Button>
+        <Button mt={8} size="xs" variant="subtle" onClick={() => { setAll(true); }}>Show {instances.length - shown.length} more</Button>
       )}
     </>
   );
@@ -33,7 +34,7 @@ function facts(instance: Instance) {
   return list.filter(([, value]) => value !== '').map(([name, value]) => (
     <div key={name} style={{ display: 'contents' }}>
       <dt>{name}</dt>
-      <dd className={classes['mono']}><bdi>{value}</bdi></dd>
+      <dd className={classes['mono']}><bdi>{readable(value)}</bdi></dd>
     </div>
   ));
 }

@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query';
 import { nodeQuery } from '../../api/queries';
 import type { Node, NodeDetail } from '../../api/types';
 import { plural } from '../../domain/format';
-import { healthShown, type Topology } from '../../domain/graph';
+import { healthShown, named, type Topology } from '../../domain/graph';
 import { HEALTH_WORD } from '../../domain/health';
 import type { Selection, ViewState } from '../../domain/viewstate';
 import { FocusIcon } from '../icons';
@@ -29,14 +29,14 @@ interface NodePanelProps {
 export function NodePanel({ id, view, topology, onSelect, onFocus }: NodePanelProps) {
   const query = useQuery(nodeQuery(id, view));
   // The map's own numbers come at once; the answer has the rest.
-  const node = query.data?.node ?? topology.node.get(id);
+  const node = (query.data && named(query.data.node)) ?? topology.node.get(id);
   const name = node?.name ?? id;
   const focused = view.focus === id;
   return (
     <Panel label={name} head={<Head node={node} name={name} topology={topology} />} onClose={() => { onSelect(null); }}>
       {node && topology.node.has(id) && topology.nodes.length > 3 && (
         <div className={classes['actions']}>
-          <Button size="compact-sm" variant="default" leftSection={<FocusIcon size={14} />} onClick={() => { onFocus(focused ? null : id); }}>
+          <Button size="xs" variant="default" leftSection={<FocusIcon size={14} />} onClick={() => { onFocus(focused ? null : id); }}>
             {focused ? 'Show the whole map' : 'Show only its neighbours'}
           </Button>
         </div>
@@ -69,7 +69,8 @@ function Head({ node, name, topology }: { node: Node | undefined; name: string; 
 }
 
 function Body({ detail, topology, onSelect }: { detail: NodeDetail; topology: Topology; onSelect: (s: Selection) => void }) {
-  const { node, series, operations, callers, callees } = detail;
+  const { series, operations, callers, callees } = detail;
+  const node = named(detail.node);
   const serves = node.requestsPerSecond > 0 || callers.length > 0;
   const lost = [...callers, ...callees].reduce((sum, e) => sum + e.lost, 0);
   return (

@@ -4,6 +4,7 @@ import type { Operation } from '../../api/types';
 import { duration, rate, ratio } from '../../domain/format';
 import { healthOf } from '../../domain/health';
 import { operationRows } from '../../domain/operations';
+import { readable } from '../../domain/text';
 import classes from './Panel.module.css';
 
 const FIRST = 10;
@@ -28,7 +29,7 @@ export function Operations({ operations }: { operations: readonly Operation[] })
             {list.slice(0, all ? undefined : FIRST).map((row) => (
               <tr key={`${row.protocol} ${row.operation}`}>
                 <td>
-                  <bdi className={classes['mono']}>{row.operation === '' ? '(unnamed)' : row.operation}</bdi>{' '}
+                  <bdi className={classes['mono']}>{readable(row.operation)}</bdi>{' '}
                   {row.statuses.map((s) => <span key={s.status} className={classes['status']}>{s.status} {ratio(s.share)}</span>)}
                 </td>
                 <td>{rate(row.requestsPerSecond)}</td>
@@ -40,7 +41,7 @@ export function Operations({ operations }: { operations: readonly Operation[] })
           </tbody>
         </table>
       ))}
-      {hidden > 0 && !all && <Button size="compact-sm" variant="subtle" onClick={() => { setAll(true); }}>Show {hidden} more</Button>}
+      {hidden > 0 && !all && <Button size="xs" variant="subtle" onClick={() => { setAll(true); }}>Show {hidden} more</Button>}
     </>
   );
 }

@@ -1,6 +1,6 @@
 import { ActionIcon, Drawer, Skeleton } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';
-import { useEffect, type ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 import { CloseIcon } from '../icons';
 import classes from './Panel.module.css';
 
@@ -22,12 +22,20 @@ export function Panel({ label, head, children, onClose }: PanelProps) {
     document.addEventListener('keydown', onKey);
     return () => { document.removeEventListener('keydown', onKey); };
   }, [onClose]);
+  const details = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // Whoever opened it by key goes on reading here, and is led back when it closes.
+    const from = document.activeElement as HTMLElement | null;
+    const byKey = from?.matches('main :focus-visible') === true;
+    if (byKey) details.current?.focus();
+    return () => { if (byKey && from.isConnected) from.focus(); };
+  }, []);
   const close = <ActionIcon variant="subtle" color="gray" aria-label="Close" onClick={onClose}><CloseIcon /></ActionIcon>;
   const body = (
     <>
       <header className={classes['head']}><div className={classes['heading']}>{head}</div>{close}</header>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls has to be reachable by keys */}
-      <div className={classes['scroll']} tabIndex={0} role="region" aria-label={`${label}: details`}>{children}</div>
+      <div ref={details} className={classes['scroll']} tabIndex={0} role="region" aria-label={`${label}: details`}>{children}</div>
     </>
   );
   if (narrow) {

@@ -15,6 +15,7 @@ import { SortHead } from './SortHead';
 import classes from './Tables.module.css';
 
 const PAGE = 100;
+const BUSIEST: Order = { key: 'rate', descending: true };
 
 interface TablesProps {
   topology: Topology;
@@ -27,6 +28,8 @@ interface TablesProps {
 /** The map's data as two tables, for those who want numbers in rows or cannot use a map. */
 export function Tables({ topology, visible, view, onView, onSelect }: TablesProps) {
   const services = view.table === 'services';
+  const grouped = visible.nodes.some((n) => n.namespace !== '');
+  const nodeColumns = useMemo(() => NODE_COLUMNS.filter((c) => grouped || c.key !== 'namespace'), [grouped]);
   const sort = (order: Order) => { onView({ sort: formatOrder(order) }, { replace: true }); };
   return (
     <div className={classes['tables']}>
@@ -36,18 +39,18 @@ export function Tables({ topology, visible, view, onView, onSelect }: TablesProp
           { value: 'services', label: `Services (${visible.nodes.length.toLocaleString('en')})` },
           { value: 'connections', label: `Connections (${visible.edges.length.toLocaleString('en')})` },
         ]}
-        onChange={(table) => { onView({ table: table as ViewState['table'], sort: null }); }}
+        onChange={(table) => { onView({ table: table, sort: null }); }}
       />
       {services ? (
         <Table
-          key="services" caption="Services" rows={visible.nodes} columns={NODE_COLUMNS} topology={topology} sort={view.sort} onSort={sort}
-          otherwise={{ key: 'rate', descending: true }} cell={nodeCell} selected={view.selected?.type === 'node' ? view.selected.id : null}
+          key="services" caption="Services" rows={visible.nodes} columns={nodeColumns} topology={topology} sort={view.sort} onSort={sort}
+          cell={nodeCell} selected={view.selected?.type === 'node' ? view.selected.id : null}
           onOpen={(id) => { onSelect({ type: 'node', id }); }}
         />
       ) : (
         <Table
           key="connections" caption="Connections" rows={visible.edges} columns={EDGE_COLUMNS} topology={topology} sort={view.sort} onSort={sort}
-          otherwise={{ key: 'rate', descending: true }} cell={edgeCell} selected={view.selected?.type === 'edge' ? view.selected.id : null}
+          cell={edgeCell} selected={view.selected?.type === 'edge' ? view.selected.id : null}
           onOpen={(id) => { onSelect({ type: 'edge', id }); }}
         />
       )}
@@ -61,18 +64,16 @@ interface TableProps<Row> {
   columns: readonly Column<Row>[];
   topology: Topology;
   sort: string | null;
-  otherwise: Order;
   selected: string | null;
   cell: (row: Row, key: string, topology: Topology) => ReactNode;
   onSort: (order: Order) => void;
   onOpen: (id: string) => void;
 }
 
-function Table<Row extends { id: string }>({ caption, rows, columns, topology, sort, otherwise, selected, cell, onSort, onOpen }: TableProps<Row>) {
+function Table<Row extends { id: string }>({ caption, rows, columns, topology, sort, selected, cell, onSort, onOpen }: TableProps<Row>) {
   const [wanted, setPage] = useState(1);
-  const order = parseOrder(sort, columns, otherwise);
-  const { key, descending } = order;
-  const sorted = useMemo(() => sortRows(rows, columns, { key, descending }, topology), [rows, columns, key, descending, topology]);
+  const order = useMemo(() => parseOrder(sort, columns, BUSIEST), [sort, columns]);
+  const sorted = useMemo(() => sortRows(rows, columns, order, topology), [rows, columns, order, topology]);
   const pages = Math.max(1, Math.ceil(sorted.length / PAGE));
   const page = Math.min(wanted, pages);
   return (
@@ -99,7 +100,7 @@ function Table<Row extends { id: string }>({ caption, rows, columns, topology, s
       </div>
       {pages > 1 && (
         <Pagination
-          className={classes['pages']!} size="sm" total={pages} value={page} onChange={setPage} aria-label="Pages"
+          className={classes['pages']} size="sm" total={pages} value={page} onChange={setPage} aria-label="Pages"
           getItemProps={(n) => ({ 'aria-label': `Page ${n}` })}
           getControlProps={(control) => ({ 'aria-label': `${control} page` })}
         />
@@ -118,8 +119,8 @@ function nodeCell(node: Node, key: string, topology: Topology): ReactNode {
       const word = health !== node.health ? 'only calls' : HEALTH_WORD[health];
       return <span className={classes['health']}>{health === node.health && <HealthMark health={health} size={15} />}{word}</span>;
     }
-    case 'rate': return rate(node.requestsPerSecond);
-    case 'out': return rate(outgoingRate(topology, node.id));
+    case 'rate': return node.requestsPerSecond > 0 ? rate(node.requestsPerSecond) : NONE;
+    case 'out': return outgoingRate(topology, node.id) > 0 ? rate(outgoingRate(topology, node.id)) : NONE;
     case 'failed': return <Failed share={node.failedRatio} health={node.health} />;
     case 'rejected': return ratio(node.rejectedRatio);
     case 'p50': return duration(node.p50Seconds);

@@ -25,7 +25,7 @@ export function ChoiceFilter({ name, all, chosen, onChange }: ChoiceFilterProps)
   return (
     <Popover position="bottom-start" shadow="md" width={240} trapFocus>
       <Popover.Target>
-        <Button className={classes['toggle']!} size="xs" variant="default" data-on={chosen.length > 0 || undefined} rightSection={<ChevronIcon size={13} />} maw={260}>
+        <Button className={classes['toggle']} size="xs" variant="default" data-on={chosen.length > 0 || undefined} rightSection={<ChevronIcon size={13} />} maw={260}>
           <bdi>{label}</bdi>
         </Button>
       </Popover.Target>
@@ -33,7 +33,7 @@ export function ChoiceFilter({ name, all, chosen, onChange }: ChoiceFilterProps)
         {all.length > MANY && (
           <TextInput size="xs" mb={10} aria-label={`Find a ${name.toLocaleLowerCase()}`} placeholder="Find" value={text} onChange={(e) => { setText(e.currentTarget.value); }} />
         )}
-        <Stack gap={9} className={classes['choices']!} role="group" aria-label={name}>
+        <Stack gap={9} className={classes['choices']} role="group" aria-label={name}>
           {shown.map((value) => (
             <Checkbox
               key={value} size="xs" checked={chosen.includes(value)} onChange={() => { toggle(value); }}

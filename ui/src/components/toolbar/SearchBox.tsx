@@ -21,7 +21,7 @@ export function SearchBox({ topology, onPick }: { topology: Topology; onPick: (i
 
   const change = (value: string) => {
     setText(value);
-    if (value.trim() === '') return combobox.closeDropdown();
+    if (value.trim() === '') { combobox.closeDropdown(); return; }
     combobox.openDropdown();
     combobox.updateSelectedOptionIndex();
     combobox.selectFirstOption();

@@ -19,11 +19,11 @@ export function Toolbar({ view, topology, status, onView }: ToolbarProps) {
   const { namespaces, protocols } = choices(topology);
   const focus = view.focus === null ? null : (topology.node.get(view.focus)?.name ?? null);
   return (
-    <div className={classes['toolbar']}>
-      <div className={classes['tools']} role="toolbar" aria-label="View and filters">
+    <section className={classes['toolbar']} aria-label="View and filters">
+      <div className={classes['tools']}>
         <SegmentedControl
           size="xs" value={view.view} data={[{ value: 'map', label: 'Map' }, { value: 'table', label: 'Table' }]} aria-label="View"
-          onChange={(chosen) => { onView({ view: chosen as ViewState['view'] }); }}
+          onChange={(chosen) => { onView({ view: chosen }); }}
         />
         <Toggle on={view.failingOnly} label="Only failing" onChange={(failingOnly) => { onView({ failingOnly }); }} />
         <Toggle on={view.hideIdle} label="Hide idle" onChange={(hideIdle) => { onView({ hideIdle }); }} />
@@ -35,7 +35,7 @@ export function Toolbar({ view, topology, status, onView }: ToolbarProps) {
         )}
         {focus !== null && (
           <Button
-            className={classes['toggle']!} size="xs" variant="default" aria-pressed leftSection={<FocusIcon size={14} />} rightSection={<CloseIcon size={13} />}
+            className={classes['toggle']} size="xs" variant="default" aria-pressed leftSection={<FocusIcon size={14} />} rightSection={<CloseIcon size={13} />}
             aria-label={`Only ${focus} and its neighbours. Show the whole map`} maw={260} onClick={() => { onView({ focus: null }); }}
           >
             <bdi>{focus}</bdi>
@@ -44,12 +44,12 @@ export function Toolbar({ view, topology, status, onView }: ToolbarProps) {
         {isFiltered(view) && <Button size="xs" variant="subtle" onClick={() => { onView(NO_FILTERS); }}>Clear filters</Button>}
       </div>
       <p className={classes['status']} role="status" aria-live="polite">{status}</p>
-    </div>
+    </section>
   );
 }
 
 function Toggle({ on, label, onChange }: { on: boolean; label: string; onChange: (on: boolean) => void }) {
   return (
-    <Button className={classes['toggle']!} size="xs" variant="default" aria-pressed={on} onClick={() => { onChange(!on); }}>{label}</Button>
+    <Button className={classes['toggle']} size="xs" variant="default" aria-pressed={on} onClick={() => { onChange(!on); }}>{label}</Button>
   );
 }

@@ -1,5 +1,5 @@
 import { around, BoxIndex } from './boxes';
-import { GROUP_PADDING, GROUP_TITLE } from './layout';
+import { GROUP_PADDING } from './layout';
 import type { Box, LayoutInput, LayoutNode, Point } from './types';
 
 const STEP_ALONG = 60;
@@ -118,8 +118,8 @@ class Board {
       const box = group === node.group ? null : around(members);
       if (!box) continue;
       foreign.add({
-        x: box.x, y: box.y - GROUP_TITLE / 2,
-        width: box.width + 2 * GROUP_PADDING, height: box.height + 2 * GROUP_PADDING + GROUP_TITLE,
+        x: box.x, y: box.y - this.input.titleRoom / 2,
+        width: box.width + 2 * GROUP_PADDING, height: box.height + 2 * GROUP_PADDING + this.input.titleRoom,
       });
     }
     return foreign;

@@ -86,7 +86,7 @@ function split(extents: Extent[], dag: Digraph, ranks: number[]): Work {
       }
     }
     // What is left out would count as a neighbour in a layer that it does not touch.
-    if (ranks[to]! - work.ranks[at]! === 1) link(at, to);
+    if (ranks[to] === work.ranks[at]! + 1) link(at, to);
   }
   work.order = Array.from({ length: Math.max(...work.ranks) + 1 }, () => []);
   for (const v of depthFirst(work)) work.order[work.ranks[v]!]!.push(v);

@@ -16,6 +16,7 @@ function input(edges: [string, string][], more: Partial<LayoutInput> = {}, group
     nodes: ids.map((id) => ({ id, group: group(id), ...SIZE })),
     edges: edges.filter(([a, b]) => b !== '' && a !== '').map(([from, to]) => ({ id: `${from}>${to}`, from, to })),
     direction: 'right',
+    titleRoom: 28,
     aspect: 1.6,
     ...more,
   };

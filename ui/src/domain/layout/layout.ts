@@ -3,9 +3,13 @@ import type { Extent, Spot } from './layered';
 import type { Digraph } from './rank';
 import type { Layout, LayoutInput, Point } from './types';
 
-/** Room between a group's members and its border, and above it for its name. */
+/** Room between a group's members and its border. */
 export const GROUP_PADDING = 30;
-export const GROUP_TITLE = 28;
+
+/** Room for a group's name: the more there is to show the smaller it is drawn, but names stay as large as they are. */
+export function titleRoom(nodes: number): number {
+  return nodes <= 40 ? 28 : nodes <= 300 ? 46 : 150;
+}
 
 // Boxes of groups are roughly as wide as high as a page, whatever the screen: many of them are packed.
 const GROUP_ASPECT = 1.5;
@@ -29,6 +33,7 @@ interface Task {
   aspect: number;
   gaps: Gaps;
   right: boolean;
+  titleRoom: number;
 }
 
 /** Places all nodes anew: each group by itself, then the groups, calls running in the input's direction. */
@@ -41,6 +46,7 @@ export function layout(input: LayoutInput): Layout {
     aspect: right ? input.aspect : 1 / input.aspect,
     gaps: gapsFor(input.nodes.length, right),
     right,
+    titleRoom: input.titleRoom,
   };
   if (input.nodes.every((n) => n.group === null)) return assemble(input, task, [ungrouped(task)], null);
   const clusters = [...membersByGroup(input)].map(([group, members]) => makeCluster(group !== '', members, task));
@@ -70,7 +76,7 @@ function membersByGroup(input: LayoutInput): Map<string, number[]> {
   return groups;
 }
 
-function makeCluster(boxed: boolean, members: number[], { extents, ends, gaps, right }: Task): Cluster {
+function makeCluster(boxed: boolean, members: number[], { extents, ends, gaps, right, titleRoom: room }: Task): Cluster {
   const local = new Map(members.map((v, i) => [v, i]));
   const edges = ends.map(({ from, to }) => {
     const a = local.get(from);
@@ -79,7 +85,7 @@ function makeCluster(boxed: boolean, members: number[], { extents, ends, gaps, r
   });
   const inner = arrange(members.map((v) => extents[v]!), edges, right ? GROUP_ASPECT : 1 / GROUP_ASPECT, gaps);
   if (!boxed) return { members, inner, margin: { along: 0, across: 0 }, extent: inner.extent };
-  const margin = { along: GROUP_PADDING + (right ? 0 : GROUP_TITLE), across: GROUP_PADDING + (right ? GROUP_TITLE : 0) };
+  const margin = { along: GROUP_PADDING + (right ? 0 : room), across: GROUP_PADDING + (right ? room : 0) };
   const far = { along: margin.along + GROUP_PADDING, across: margin.across + GROUP_PADDING };
   return { members, inner, margin, extent: plus(inner.extent, far) };
 }

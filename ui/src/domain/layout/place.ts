@@ -27,7 +27,8 @@ export function spread(wishes: readonly Wish[], gap: (i: number) => number): num
   });
   const places: number[] = [];
   for (const block of blocks) {
-    for (let i = 0; i < block.length; i++) places.push(block.sum / block.weight + offsets[places.length]!);
+    const base = block.sum / block.weight;
+    places.push(...offsets.slice(places.length, places.length + block.length).map((o) => base + o));
   }
   return places;
 }

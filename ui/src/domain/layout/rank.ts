@@ -73,8 +73,11 @@ export function rank(graph: Digraph): number[] {
 function topological(size: number, out: number[][], into: number[][]): number[] {
   const missing = into.map((list) => list.length);
   const order = [...Array(size).keys()].filter((v) => missing[v] === 0);
-  for (let i = 0; i < order.length; i++) {
-    for (const to of out[order[i]!]!) if (--missing[to]! === 0) order.push(to);
+  for (const at of order) {
+    for (const to of out[at]!) {
+      missing[to]!--;
+      if (missing[to] === 0) order.push(to);
+    }
   }
   return order;
 }

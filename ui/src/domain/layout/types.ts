@@ -27,6 +27,8 @@ export interface LayoutEdge {
 }
 
 export interface LayoutInput {
+  /** Room above the members of a group for its name. */
+  titleRoom: number;
   nodes: LayoutNode[];
   edges: LayoutEdge[];
   direction: Direction;
