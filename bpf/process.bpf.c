@@ -4,18 +4,42 @@
 /* Processes: what they become, whose children they are, when they end; so that a process that is gone still has a name. */
 #include "prelude.h"
 
+/* too large for the stack; by CPU, tracepoints are not preempted */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct exec_event);
+} exec_scratch SEC(".maps");
+
+/* At most limit bytes, a constant, of the new program's memory. */
+static __always_inline u32 copy_range(char *to, u64 limit, unsigned long start, unsigned long end)
+{
+	u64 length = end - start;
+
+	if (length > limit)
+		length = limit;
+	hide(length);
+	if (length == 0 || length > limit || bpf_probe_read_user(to, length, (void *)start))
+		return 0;
+	return length;
+}
+
+/*
+ * Arguments and environment are copied here, because a program may have ended by the time that /proc is read. The kernel has just
+ * written them, so they are in memory.
+ */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	struct exec_event *event = bpf_ringbuf_reserve(&process_ring, sizeof(*event), 0);
-	u64 start, length;
+	u32 zero = 0;
+	struct exec_event *event = bpf_map_lookup_elem(&exec_scratch, &zero);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	u64 length;
 
-	if (!event) {
-		count(COUNT_LOST_PROCESS, 1);
+	if (!event)
 		return 0;
-	}
 	__builtin_memset(&event->header, 0, sizeof(event->header));
-	event->args_len = 0;
 	event->header.type = EVENT_EXEC;
 	event->header.time = bpf_ktime_get_ns();
 	current_task(&event->header.task);
@@ -23,13 +47,14 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	event->cgroup = bpf_get_current_cgroup_id();
 	BPF_CORE_READ_STR_INTO(&event->comm, task, comm);
 	bpf_probe_read_kernel_str(event->filename, sizeof(event->filename), BPF_CORE_READ(bprm, filename));
-	start = BPF_CORE_READ(task, mm, arg_start);
-	length = BPF_CORE_READ(task, mm, arg_end) - start;
-	if (length > sizeof(event->args) - 1)
-		length = sizeof(event->args) - 1;
-	if (!bpf_probe_read_user(event->args, length, (void *)start))
-		event->args_len = length;
-	bpf_ringbuf_submit(event, 0);
+	event->args_len = copy_range(event->args, sizeof(event->args), BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end));
+	event->environ_len = copy_range(event->environ, sizeof(event->environ), BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
+	length = __builtin_offsetof(struct exec_event, environ) + event->environ_len;
+	hide(length);
+	if (length > sizeof(*event))
+		return 0;
+	if (bpf_ringbuf_output(&process_ring, event, length, 0))
+		count(COUNT_LOST_PROCESS, 1);
 	return 0;
 }
 

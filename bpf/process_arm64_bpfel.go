@@ -20,6 +20,7 @@ const (
 	ProcessMapCaptureSettings = "capture_settings"
 	ProcessMapConns           = "conns"
 	ProcessMapCounters        = "counters"
+	ProcessMapExecScratch     = "exec_scratch"
 	ProcessMapLastConn        = "last_conn"
 	ProcessMapListeners       = "listeners"
 	ProcessMapProcessRing     = "process_ring"
@@ -90,6 +91,7 @@ type ProcessMapSpecs struct {
 	CaptureSettings *ebpf.MapSpec `ebpf:"capture_settings"`
 	Conns           *ebpf.MapSpec `ebpf:"conns"`
 	Counters        *ebpf.MapSpec `ebpf:"counters"`
+	ExecScratch     *ebpf.MapSpec `ebpf:"exec_scratch"`
 	LastConn        *ebpf.MapSpec `ebpf:"last_conn"`
 	Listeners       *ebpf.MapSpec `ebpf:"listeners"`
 	ProcessRing     *ebpf.MapSpec `ebpf:"process_ring"`
@@ -132,6 +134,7 @@ type ProcessMaps struct {
 	CaptureSettings *ebpf.Map `ebpf:"capture_settings"`
 	Conns           *ebpf.Map `ebpf:"conns"`
 	Counters        *ebpf.Map `ebpf:"counters"`
+	ExecScratch     *ebpf.Map `ebpf:"exec_scratch"`
 	LastConn        *ebpf.Map `ebpf:"last_conn"`
 	Listeners       *ebpf.Map `ebpf:"listeners"`
 	ProcessRing     *ebpf.Map `ebpf:"process_ring"`
@@ -150,6 +153,7 @@ func (m *ProcessMaps) Close() error {
 		m.CaptureSettings,
 		m.Conns,
 		m.Counters,
+		m.ExecScratch,
 		m.LastConn,
 		m.Listeners,
 		m.ProcessRing,

@@ -147,14 +147,17 @@ const (
 )
 
 type SocketsExecEvent struct {
-	_        structs.HostLayout
-	Header   SocketsEventHeader
-	Cgroup   uint64
-	Parent   uint32
-	ArgsLen  uint32
-	Comm     [16]int8
-	Filename [256]int8
-	Args     [1024]int8
+	_          structs.HostLayout
+	Header     SocketsEventHeader
+	Cgroup     uint64
+	Parent     uint32
+	ArgsLen    uint32
+	EnvironLen uint32
+	Pad        uint32
+	Comm       [16]int8
+	Filename   [256]int8
+	Args       [1024]int8
+	Environ    [4096]int8
 }
 
 type SocketsExitEvent struct {

@@ -54,20 +54,27 @@ func (c *conn) startLost() {
 func (t *Tracker) segment(c *conn, s *event.Segment) {
 	d := s.Dir & 1
 	st := &c.dirs[d]
-	run := clip(s)
 	if !st.started {
 		st.started = true
 		if c.existing {
-			st.pos, st.end = run.off, run.off
+			st.pos, st.end = s.Off, s.Off
 		}
 	}
-	run.skip(st.end)
-	if run.size == 0 && s.Size+len(s.Data) > 0 {
-		t.count.duplicates.Add(1)
+	if s.Size <= 0 && len(s.Data) == 0 {
 		return
 	}
-	m := &t.call
-	m.at, m.task, m.call = s.Time, s.Task, !run.cut
+	off, head, tail, size, cut := s.Off, s.Data, s.Tail, s.Size, false
+	if off != st.end || size != len(head) {
+		run := clip(s)
+		run.skip(st.end)
+		if run.size == 0 {
+			t.count.duplicates.Add(1)
+			return
+		}
+		off, head, tail, size, cut = run.off, run.head, run.tail, run.size, run.cut
+	}
+	m := &t.one[0]
+	m.at, m.task, m.call = s.Time, s.Task, !cut
 	if m.task == (event.Task{}) {
 		m.task = c.task
 	}
@@ -82,16 +89,16 @@ func (t *Tracker) segment(c *conn, s *event.Segment) {
 	c.segments++
 	c.sinceExchange++
 
-	if run.off > st.end {
-		t.jump(c, d, run.off)
+	if off > st.end {
+		t.jump(c, d, off)
 	}
 	st.suspect = false
-	t.feed(c, d, run.head, m)
-	if hidden := run.size - len(run.head) - len(run.tail); hidden > 0 {
+	t.feed(c, d, head, m)
+	if hidden := size - len(head) - len(tail); hidden > 0 {
 		t.hole(c, d, uint64(hidden), m)
 		m.call, m.turn = false, false
 	}
-	t.feed(c, d, run.tail, m)
+	t.feed(c, d, tail, m)
 	if c.swapped {
 		c.swapped = false
 		t.reoffer(c, d.Reverse())
@@ -150,8 +157,7 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m *mark) {
 		t.runs.held += cap(st.run.data) - before
 		v = view{base: st.pos, data: st.run.data, marks: st.run.marks}
 	} else {
-		t.one[0] = *m
-		v.marks = t.one[:1]
+		v.marks = t.one[:1] // which is m
 	}
 	t.offer(c, d, &v, Continues)
 	t.retain(c, d, &v)

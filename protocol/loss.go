@@ -93,12 +93,12 @@ func (t *Tracker) lose(c *conn, d event.Dir, off uint64, unexplained bool) {
 
 // endHidden is called when the end of the open message of direction d, and what else, may have gone by uncaptured.
 func (t *Tracker) endHidden(c *conn, d event.Dir) {
-	c.vague = true
-	t.watchOver(c)
 	p := &c.pair
 	switch {
 	case p.byID:
 	case d != p.reqDir:
+		c.vague = true
+		t.watchOver(c)
 		t.ambiguous(c)
 	case p.trust == synced && p.clean < cleanHistory:
 		p.trust = probation // there may be further requests among the bytes
@@ -168,15 +168,8 @@ func (t *Tracker) missed(c *conn, n int) {
 	t.sink.Gap(c.id, t.count.protocols[c.proto].name, uint64(n))
 }
 
-// idle is called when no byte has moved for a while: what was held back is let go, and a message whose end went by unseen
-// has ended.
-func (t *Tracker) idle(c *conn) {
-	if c.pair.trust == probation || c.pair.held.n > 0 {
-		t.confirm(c)
-	}
-	if !c.vague {
-		return
-	}
+// settled is called when no byte has moved for a while: a message whose end went by unseen has ended.
+func (t *Tracker) settled(c *conn) {
 	c.vague = false
 	for d := range c.dirs {
 		st := &c.dirs[d]

@@ -324,7 +324,8 @@ func (t *Tracker) disown(c *conn, m *Message) {
 func (t *Tracker) emit(c *conn, req *Message) {
 	resp := req.answer
 	x := &t.x
-	*x = Exchange{Conn: c.id, Side: c.side(), Task: req.Task, Protocol: c.spec, Request: req, Response: resp}
+	x.Conn, x.Side, x.Task, x.Protocol = c.id, c.side(), req.Task, c.spec
+	x.Request, x.Response, x.Outcome, x.Error = req, resp, OK, ""
 	switch {
 	case resp != nil:
 		x.Outcome, x.Error = resp.Outcome, resp.Error

@@ -109,22 +109,23 @@ func (t *Tracker) resync(c *conn, d event.Dir, v *view, data []byte, then Then) 
 	return ok
 }
 
-func (t *Tracker) chunk(c *conn, d event.Dir, v *view, data []byte, then Then) Chunk {
-	st := &c.dirs[d]
-	ch := Chunk{Dir: d, Off: st.pos, Data: data, Then: then, Request: c.pair.next(), Message: t.scratch}
+// chunk makes what a parser is shown, in place: it is too large to be copied for every segment.
+func (t *Tracker) chunk(c *conn, d event.Dir, v *view, data []byte, then Then) *Chunk {
+	st, ch := &c.dirs[d], &t.ch
+	ch.Dir, ch.Off, ch.Data, ch.Then, ch.Missing = d, st.pos, data, then, 0
+	ch.Request, ch.Message = c.pair.next(), t.scratch
 	if len(data) > 0 {
 		first, start := v.at(st.pos)
-		ch.First = first.at
+		ch.First, ch.Last = first.at, first.at
 		ch.Call, ch.Turn = start && first.call, start && first.turn
-		if len(v.marks) == 1 {
-			ch.Last = first.at
-		} else {
+		if len(v.marks) > 1 {
 			last, _ := v.at(st.pos + uint64(len(data)) - 1)
 			ch.Last = last.at
 		}
 	} else {
 		ch.First = ns(st.took)
 		ch.Last = ch.First
+		ch.Call, ch.Turn = false, false
 	}
 	if end := st.pos + uint64(len(data)); then == Hole && st.end > end {
 		ch.Missing = st.end - end

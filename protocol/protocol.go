@@ -121,7 +121,7 @@ const (
 )
 
 // Chunk is a run of bytes of one direction, offered to a parser again, longer, until the parser takes from it. It and all
-// it points to belong to the caller and are valid until the parser returns.
+// it points to belong to the caller and are valid until the parser returns; the parser may write to Message alone.
 type Chunk struct {
 	Dir event.Dir
 	// Off is the position of Data[0] in the direction's stream.
@@ -152,10 +152,10 @@ type Parser interface {
 	//
 	// When c.Then is Hole and the parser answers 0 and nil, or stops short of the hole, the open message is lost and Resync
 	// is called next; a parser that can do without the missing bytes returns len(c.Data)+c.Missing.
-	Next(c Chunk) (n int, m *Message, err error)
+	Next(c *Chunk) (n int, m *Message, err error)
 	// Resync finds the first place in c.Data at which a message may start after a loss, and forgets what it knew of the
 	// direction. ok false: nowhere before n, the bytes from n on may be the beginning of one and are offered again, longer.
-	Resync(c Chunk) (n int, ok bool)
+	Resync(c *Chunk) (n int, ok bool)
 }
 
 // ErrSyntax is returned by a Parser for bytes that its protocol does not allow. Nothing of them may go into the text.

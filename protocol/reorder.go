@@ -55,7 +55,7 @@ func (t *Tracker) handleSegment(s *event.Segment) {
 // stranger makes the state of a connection whose Opened was lost or whose state was evicted: nothing is known of it but
 // that it is older than this segment.
 func (t *Tracker) stranger(s *event.Segment) *conn {
-	if t.gone[uint64(s.Conn)%uint64(len(t.gone))] == s.Conn {
+	if t.gone[uint64(s.Conn)%uint64(len(t.gone))] == s.Conn+1 {
 		t.count.late.Add(1)
 		return nil
 	}

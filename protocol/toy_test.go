@@ -34,7 +34,7 @@ func sniffToy(_ event.Dir, data []byte) protocol.Sniffed {
 	return protocol.Yes
 }
 
-func (p *toy) Next(c protocol.Chunk) (int, *protocol.Message, error) {
+func (p *toy) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 	if p.sloth && len(c.Data) > 0 {
 		c.Message.Reset()
 		c.Message.Kind = protocol.Interim
@@ -68,7 +68,7 @@ func (p *toy) Next(c protocol.Chunk) (int, *protocol.Message, error) {
 	return end + 1, m, nil
 }
 
-func (p *toy) Resync(c protocol.Chunk) (int, bool) {
+func (p *toy) Resync(c *protocol.Chunk) (int, bool) {
 	if c.Call && sniffToy(c.Dir, c.Data) == protocol.Yes {
 		return 0, true
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	AnswerWait time.Duration
 	// IdleAfter is for how long no byte must move for a connection to count as idle. Default 250 ms.
 	IdleAfter time.Duration
+	// SettleAfter is for how long no byte must move for an answer to have ended whose end was not captured. Default 5 s.
+	SettleAfter time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -67,6 +69,7 @@ func (c Config) withDefaults() Config {
 	c.MaxPeers = cmp.Or(c.MaxPeers, 256)
 	c.AnswerWait = cmp.Or(c.AnswerWait, 5*time.Second)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 250*time.Millisecond)
+	c.SettleAfter = cmp.Or(c.SettleAfter, 5*time.Second)
 	return c
 }
 
@@ -81,16 +84,16 @@ type Tracker struct {
 	conns map[event.ConnID]*conn
 	// watch lists connections that a Tick must look at.
 	watch []*conn
-	// gone remembers connections closed of late, so that a straggler does not raise them from the dead.
+	// gone remembers connections closed of late (their number plus one), so that a straggler does not raise them from the dead.
 	gone [1024]event.ConnID
 	now  time.Time // of the last Tick
 
 	runs     runPool
 	messages []*Message // free
 	scratch  *Message   // handed to parsers
+	ch       Chunk      // handed to parsers
 	x        Exchange   // handed to the sink
-	one      [1]mark    // of a run that is not buffered
-	call     mark       // of the segment that is being handled
+	one      [1]mark    // of the segment that is being handled
 }
 
 // pooledMessages bounds the free list; a message with a larger attribute buffer than pooledAttrs is not kept.
@@ -190,7 +193,7 @@ func (t *Tracker) remove(c *conn) {
 	}
 	c.removed = true
 	delete(t.conns, c.id)
-	t.gone[uint64(c.id)%uint64(len(t.gone))] = c.id
+	t.gone[uint64(c.id)%uint64(len(t.gone))] = c.id + 1
 	t.count.conns.Add(-1)
 }
 
@@ -219,10 +222,12 @@ func (t *Tracker) tickConn(c *conn, now time.Time) bool {
 	if c.removed {
 		return false
 	}
-	if c.vague || c.pair.held.n > 0 {
-		if now.UnixNano()-c.lastAt >= int64(t.cfg.IdleAfter) {
-			t.idle(c)
-		}
+	quiet := time.Duration(now.UnixNano() - c.lastAt)
+	if c.pair.held.n > 0 && quiet >= t.cfg.IdleAfter {
+		t.confirm(c) // no answer was left over
+	}
+	if c.vague && quiet >= t.cfg.SettleAfter {
+		t.settled(c)
 	}
 	if c.asking {
 		t.expirePeers(c, now)

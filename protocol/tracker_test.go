@@ -405,3 +405,18 @@ func TestCountersFromElsewhere(t *testing.T) {
 		t.Errorf("%d exchanges counted", n)
 	}
 }
+
+func TestKeepAliveOverThousands(t *testing.T) {
+	for _, existing := range []bool{false, true} {
+		w := newWire(t, protocol.Config{}).open(event.RoleServer, existing)
+		for i := range 5000 {
+			w.recv(get(fmt.Sprintf("/%d/", i)))
+			w.send(ok(fmt.Sprintf("/%d/", i)))
+			w.tick(0)
+		}
+		w.tick(time.Hour)
+		if len(w.got) != 5000 || w.gaps != 0 {
+			t.Errorf("existing %v: %d exchanges, %d gaps", existing, len(w.got), w.gaps)
+		}
+	}
+}

@@ -113,9 +113,12 @@ struct exec_event {
 	u64 cgroup;
 	u32 parent;
 	u32 args_len;
+	u32 environ_len;
+	u32 pad;
 	char comm[16];
 	char filename[256];
 	char args[1024];
+	char environ[4096]; /* the record ends with the last byte that was copied */
 };
 
 struct fork_event {

@@ -171,6 +171,8 @@ struct msghdr {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
 };
 typedef struct {
 	int counter;

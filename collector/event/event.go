@@ -219,8 +219,11 @@ type (
 		Comm       string
 		Executable string   // the path given to exec
 		Args       []string // possibly cut
-		CgroupID   uint64   // cgroup v2 id; 0 when not known
-		Time       time.Time
+		// Environ are the variables that name a service, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, as "name=value";
+		// others never leave the kernel's record. Variables behind the first 4 KiB of the environment are not seen.
+		Environ  []string
+		CgroupID uint64 // cgroup v2 id; 0 when not known
+		Time     time.Time
 	}
 	// Fork is a new process (not a thread).
 	Fork struct {

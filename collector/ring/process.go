@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unsafe"
@@ -25,14 +26,12 @@ func DecodeProcess(b []byte, clock *Clock, to Processes) error {
 	at := clock.Wall(header.Time)
 	switch bpf.SocketsEventType(header.Type) {
 	case bpf.SocketsEventTypeEVENT_EXEC:
-		r, err := as[bpf.SocketsExecEvent](b)
+		e, err := exec(b)
 		if err != nil {
 			return err
 		}
-		to.Exec(&event.Exec{
-			Task: task(header.Task), Parent: r.Parent, Comm: text(r.Comm[:]), Executable: text(r.Filename[:]),
-			Args: arguments(r), CgroupID: r.Cgroup, Time: at,
-		})
+		e.Task, e.Time = task(header.Task), at
+		to.Exec(e)
 	case bpf.SocketsEventTypeEVENT_FORK:
 		r, err := as[bpf.SocketsForkEvent](b)
 		if err != nil {
@@ -47,13 +46,44 @@ func DecodeProcess(b []byte, clock *Clock, to Processes) error {
 	return nil
 }
 
+// exec decodes all of an exec but its header. The record ends where its environment does.
+func exec(b []byte) (*event.Exec, error) {
+	const fixed = unsafe.Offsetof(bpf.SocketsExecEvent{}.Environ)
+	if len(b) < int(fixed) {
+		return nil, fmt.Errorf("%w: %d bytes of an exec", ErrRecord, len(b))
+	}
+	r := (*bpf.SocketsExecEvent)(unsafe.Pointer(unsafe.SliceData(b))) // Environ is not to be touched: it may be cut
+	environ := b[fixed:]
+	if int(r.EnvironLen) > len(environ) {
+		return nil, fmt.Errorf("%w: an environment of %d bytes in %d", ErrRecord, r.EnvironLen, len(environ))
+	}
+	return &event.Exec{
+		Parent: r.Parent, Comm: text(r.Comm[:]), Executable: text(r.Filename[:]), CgroupID: r.Cgroup,
+		Args:    arguments(unsafe.Slice((*byte)(unsafe.Pointer(&r.Args[0])), min(int(r.ArgsLen), len(r.Args)))),
+		Environ: naming(environ[:r.EnvironLen]),
+	}, nil
+}
+
 // arguments splits the NUL-separated copy of a command line; the last one may be cut.
-func arguments(r *bpf.SocketsExecEvent) []string {
-	n := min(int(r.ArgsLen), len(r.Args))
-	all := string(unsafe.Slice((*byte)(unsafe.Pointer(&r.Args[0])), n))
-	all = strings.TrimRight(all, "\x00")
+func arguments(b []byte) []string {
+	all := strings.TrimRight(string(b), "\x00")
 	if all == "" {
 		return nil
 	}
 	return strings.Split(all, "\x00")
+}
+
+// naming picks the variables that name a service. The last one of a block that was cut is left out.
+func naming(environ []byte) (list []string) {
+	for len(environ) > 0 {
+		v, rest, whole := bytes.Cut(environ, []byte{0})
+		if !whole {
+			break
+		}
+		if bytes.HasPrefix(v, []byte("OTEL_SERVICE_NAME=")) || bytes.HasPrefix(v, []byte("OTEL_RESOURCE_ATTRIBUTES=")) {
+			list = append(list, string(v))
+		}
+		environ = rest
+	}
+	return list
 }

@@ -162,10 +162,14 @@ func TestDecodeProcess(t *testing.T) {
 	put(exec.Filename[:], "/bin/cat")
 	put(exec.Args[:], "cat\x00-n\x00/x\x00")
 	exec.ArgsLen = 10
+	env := "SECRET=x\x00OTEL_SERVICE_NAME=cats\x00OTEL_RESOURCE_ATTRIBUTES=a=b\x00OTEL_SERVICE_NAME=cu"
+	put(exec.Environ[:], env)
+	exec.EnvironLen = uint32(len(env))
+	cut := int(unsafe.Offsetof(exec.Environ)) + len(env)
 	fork := bpf.SocketsForkEvent{Header: header(bpf.SocketsEventTypeEVENT_FORK), Parent: bpf.SocketsTaskId{Pid: 9}}
 	exit := bpf.SocketsExitEvent{Header: header(bpf.SocketsEventTypeEVENT_EXIT)}
 	d, to := newDecoder(t), &processes{}
-	for _, b := range [][]byte{bytesOf(&exec, ""), bytesOf(&fork, ""), bytesOf(&exit, "")} {
+	for _, b := range [][]byte{bytesOf(&exec, "")[:cut], bytesOf(&fork, ""), bytesOf(&exit, "")} {
 		if err := DecodeProcess(b, d.clock, to); err != nil {
 			t.Fatal(err)
 		}
@@ -173,6 +177,7 @@ func TestDecodeProcess(t *testing.T) {
 	want := []any{
 		&event.Exec{
 			Task: tasked, Parent: 4, Comm: "cat", Executable: "/bin/cat", Args: []string{"cat", "-n", "/x"}, CgroupID: 8, Time: at,
+			Environ: []string{"OTEL_SERVICE_NAME=cats", "OTEL_RESOURCE_ATTRIBUTES=a=b"},
 		},
 		&event.Fork{Parent: event.Task{PID: 9}, Child: tasked, Time: at},
 		&event.Exit{Task: tasked, Time: at},

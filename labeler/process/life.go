@@ -90,6 +90,9 @@ func (t *Table[V]) factsOf(e *event.Exec) Facts {
 			f.Executable = e.Args[0]
 		}
 	}
+	if len(e.Environ) > 0 {
+		f.ServiceName, f.ServiceNamespace = serviceOf([]byte(strings.Join(e.Environ, "\x00") + "\x00"))
+	}
 	f.Name = Name(f.Executable, e.Comm, e.Args)
 	f.Executable = strings.ToValidUTF8(f.Executable, "_")
 	return f

@@ -93,11 +93,8 @@ func isScheme(s []byte) bool {
 
 // splitHost splits host, host:port, [v6] and [v6]:port, with or without user information before it.
 func splitHost(s []byte) (host, port []byte) {
-	for i := len(s) - 1; i >= 0; i-- {
-		if s[i] == '@' {
-			s = s[i+1:]
-			break
-		}
+	if bytes.IndexByte(s, '@') >= 0 {
+		s = s[bytes.LastIndexByte(s, '@')+1:]
 	}
 	if len(s) > 0 && s[0] == '[' {
 		end := bytes.IndexByte(s, ']')
@@ -110,15 +107,14 @@ func splitHost(s []byte) (host, port []byte) {
 		}
 		return host, port
 	}
-	for i, b := range s {
-		if b == ':' {
-			if _, ok := decimal(s[i+1:]); !ok {
-				return s[:i], nil
-			}
-			return s[:i], s[i+1:]
-		}
+	i := bytes.IndexByte(s, ':')
+	if i < 0 {
+		return s, nil
 	}
-	return s, nil
+	if _, ok := decimal(s[i+1:]); ok {
+		port = s[i+1:]
+	}
+	return s[:i], port
 }
 
 // traceparent checks the form of a W3C trace context: version-traceid-parentid-flags; later versions may say more.

@@ -86,7 +86,7 @@ func BenchmarkTrackerKeepAlive(b *testing.B) {
 func BenchmarkParser(b *testing.B) {
 	request := &protocol.Message{}
 	p := http1.Spec().New()
-	if _, m, err := p.Next(protocol.Chunk{Data: getRequest, Message: request}); m == nil || err != nil {
+	if _, m, err := p.Next(&protocol.Chunk{Data: getRequest, Message: request}); m == nil || err != nil {
 		b.Fatal(err)
 	}
 	scratch := &protocol.Message{}
@@ -101,7 +101,7 @@ func BenchmarkParser(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(c.chunk.Data)))
 			for range b.N {
-				if n, m, err := p.Next(c.chunk); n != len(c.chunk.Data) || m == nil || err != nil {
+				if n, m, err := p.Next(&c.chunk); n != len(c.chunk.Data) || m == nil || err != nil {
 					b.Fatal(n, m, err)
 				}
 			}

@@ -130,6 +130,9 @@ func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message,
 		if !d.open {
 			return len(c.Data), nil, nil
 		}
+		if d.chunked && c.Then == protocol.Idle {
+			return 0, nil, nil // its last chunk will be seen
+		}
 		d.open = false
 		return len(c.Data), part(c, p.kind(c.Dir)), nil
 	}

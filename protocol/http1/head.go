@@ -249,7 +249,7 @@ func (h *header) field(line []byte, request bool) {
 // forgiven.
 func named(line []byte, name string) (value []byte, ok bool) {
 	n := len(name)
-	if len(line) <= n || !fold(line[:n], name) {
+	if len(line) <= n || line[n] != ':' && !isBlank(line[n]) || !fold(line[:n], name) {
 		return nil, false
 	}
 	for n < len(line) && isBlank(line[n]) {

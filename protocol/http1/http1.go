@@ -54,38 +54,36 @@ type direction struct {
 }
 
 type parser struct {
-	dirs    [2]direction
-	known   bool // who asks and who answers is known
-	reqDir  event.Dir
-	message *protocol.Message // for callers that bring none
+	dirs   [2]direction
+	known  bool // who asks and who answers is known
+	reqDir event.Dir
 }
 
 var _ protocol.Parser = (*parser)(nil)
 
 // Next implements protocol.Parser.
-func (p *parser) Next(c protocol.Chunk) (int, *protocol.Message, error) {
+func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 	if c.Message == nil {
-		if p.message == nil {
-			p.message = &protocol.Message{}
-		}
-		c.Message = p.message
+		own := *c
+		own.Message = &protocol.Message{}
+		c = &own
 	}
 	d := &p.dirs[c.Dir&1]
 	switch d.mode {
 	case atHead:
-		return p.head(&c, d)
+		return p.head(c, d)
 	case untilClose:
-		return p.toClose(&c, d)
+		return p.toClose(c, d)
 	case astray:
-		return p.stray(&c, d)
+		return p.stray(c, d)
 	default:
-		return p.chunks(&c, d)
+		return p.chunks(c, d)
 	}
 }
 
 // Resync implements protocol.Parser: a message begins a turn, or it is not looked for. In the middle of a turn a line that
 // looks like a head may be part of a body.
-func (p *parser) Resync(c protocol.Chunk) (int, bool) {
+func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 	d := &p.dirs[c.Dir&1]
 	*d = direction{}
 	if !c.Turn {

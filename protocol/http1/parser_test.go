@@ -66,11 +66,11 @@ func TestUpgrades(t *testing.T) {
 	} {
 		p := http1.Spec().New()
 		request := &protocol.Message{}
-		_, m, err := p.Next(protocol.Chunk{Dir: event.Sent, Data: []byte(c.method + " a:1 HTTP/1.1\r\n\r\n"), Message: request})
+		_, m, err := p.Next(&protocol.Chunk{Dir: event.Sent, Data: []byte(c.method + " a:1 HTTP/1.1\r\n\r\n"), Message: request})
 		if m == nil || err != nil {
 			t.Fatalf("request: %v, %v", m, err)
 		}
-		n, m, err := p.Next(protocol.Chunk{Dir: event.Received, Data: []byte(c.answer), Request: request})
+		n, m, err := p.Next(&protocol.Chunk{Dir: event.Received, Data: []byte(c.answer), Request: request})
 		var up *protocol.Upgrade
 		if n != len(c.answer) || m == nil || !errors.As(err, &up) || up.To != c.want {
 			t.Errorf("%s, %q: %d, %v, %v", c.method, c.answer, n, m, err)
@@ -87,7 +87,7 @@ func TestSyntax(t *testing.T) {
 		"HTTP/1.1 abc\r\n\r\n",
 		"<html>",
 	} {
-		if n, m, err := http1.Spec().New().Next(protocol.Chunk{Data: []byte(data)}); !errors.Is(err, protocol.ErrSyntax) {
+		if n, m, err := http1.Spec().New().Next(&protocol.Chunk{Data: []byte(data)}); !errors.Is(err, protocol.ErrSyntax) {
 			t.Errorf("%q: %d, %v, %v", data, n, m, err)
 		}
 	}
@@ -103,7 +103,7 @@ func drive(t *testing.T, p protocol.Parser, dir event.Dir, data []byte, cut int,
 			then = protocol.Ended
 		}
 		for step := 0; pos < end || then == protocol.Ended; step++ {
-			c := protocol.Chunk{
+			c := &protocol.Chunk{
 				Dir: dir, Off: uint64(pos), Data: data[min(pos, end):end], Then: then, Call: pos == 0, Turn: pos == 0, Request: request,
 			}
 			n, m, err := p.Next(c)
@@ -168,10 +168,10 @@ func FuzzParser(f *testing.F) {
 		}
 		p := http1.Spec().New()
 		for _, then := range []protocol.Then{protocol.Hole, protocol.Ended, protocol.Idle} {
-			if n, ok := p.Resync(protocol.Chunk{Data: data, Turn: true, Then: then}); n < 0 || n > len(data) || ok && n == len(data) && n > 0 {
+			if n, ok := p.Resync(&protocol.Chunk{Data: data, Turn: true, Then: then}); n < 0 || n > len(data) || ok && n == len(data) && n > 0 {
 				t.Errorf("resync: %d, %v", n, ok)
 			}
-			if n, _, _ := p.Next(protocol.Chunk{Data: data, Then: then, Missing: 5}); n < 0 {
+			if n, _, _ := p.Next(&protocol.Chunk{Data: data, Then: then, Missing: 5}); n < 0 {
 				t.Errorf("took %d bytes", n)
 			}
 		}

@@ -42,6 +42,7 @@ var unanswered = []load.Operation{{Method: "GET", Route: "/users/{id}", Status: 
 func testClientKilled(t *testing.T, s *toposcope, base metrics) {
 	server, address := script(t, "mute-to-killed", "mute")
 	g := startLoad(t, "killed-client", address, simple, "-count", "1")
+	awaitPair(t, s, "killed-client", "mute-to-killed", map[string]float64{"active_connections": 1})
 	g.start(t)
 	server.line(t, "got")
 	g.kill()
@@ -53,6 +54,7 @@ func testClientKilled(t *testing.T, s *toposcope, base metrics) {
 func testServerKilled(t *testing.T, s *toposcope, base metrics) {
 	server, address := script(t, "killed-server", "mute")
 	g := startLoad(t, "client-of-killed", address, simple, "-count", "1")
+	awaitPair(t, s, "client-of-killed", "killed-server", map[string]float64{"active_connections": 1})
 	g.start(t)
 	server.line(t, "got")
 	server.kill()
@@ -65,7 +67,7 @@ func testServerKilled(t *testing.T, s *toposcope, base metrics) {
 
 func testRefused(t *testing.T, s *toposcope, base metrics) {
 	const attempts = 5
-	g := startLoad(t, "refused-client", freeAddress(t), simple, "-close", "-count", fmt.Sprint(attempts))
+	g := startLoad(t, "refused-client", freeAddress(t), simple, "-close", "-rate", "20", "-count", fmt.Sprint(attempts))
 	g.start(t)
 	if r := g.report(t); r.Errors["connection refused"] != attempts {
 		t.Fatalf("the load was not refused: %+v", r)

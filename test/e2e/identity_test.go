@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func script(t *testing.T, name string, args ...string) (p *process, address stri
 
 // TestIdentity: an exchange is that of the process which reads and writes, whoever opened or accepted the connection.
 func TestIdentity(t *testing.T) {
-	requireHost(t, "python3")
+	requireHost(t, "python3", "curl")
 	forEachMethod(t, func(t *testing.T, method string) {
 		excluded := copyServer(t)
 		s := startToposcope(t, options{method: method, config: fmt.Sprintf(`
@@ -42,6 +43,7 @@ filters:
 			{"connection passed over a UNIX socket", testPassed},
 			{"exec keeps a connection", testExec},
 			{"process calls itself", testSelfCall},
+			{"process gone at once", testShortLived},
 			{"port used again by another", testPortReuse},
 			{"peer excluded by a filter", func(t *testing.T, s *toposcope, base metrics) { testExcluded(t, s, base, excluded) }},
 		} {
@@ -107,6 +109,18 @@ func testSelfCall(t *testing.T, s *toposcope, base metrics) {
 	(&generator{p}).start(t)
 	p.line(t, "done")
 	(&expectation{client: "calls-itself", server: "calls-itself", operations: users(50)}).await(t, s, base)
+}
+
+// testShortLived: a process that ends after one request, within milliseconds of its start, has its name all the same.
+func testShortLived(t *testing.T, s *toposcope, base metrics) {
+	const client, name, runs = "short-lived", "server-of-short-lived", 10
+	server := startServer(t, servers.Config{Kind: servers.Go, Name: name})
+	for range runs {
+		cmd := exec.Command("curl", "-sS", "-o", "/dev/null", "http://"+server.Address+"/users/1")
+		cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME="+client)
+		mustRun(t, cmd)
+	}
+	(&expectation{client: client, server: name, operations: users(runs)}).await(t, s, base)
 }
 
 func testPortReuse(t *testing.T, s *toposcope, base metrics) {

@@ -34,7 +34,7 @@ export function ratio(share: number | null): string {
   if (percent > 0 && percent < 0.1) return '<0.1%';
   if (percent > 99.9 && percent < 100) return '>99.9%';
   if (percent >= 99.5 && percent < 100) return `${percent.toFixed(1)}%`;
-  return `${significant(percent)}%`;
+  return percent >= 9.95 ? `${percent.toFixed(0)}%` : `${Number(percent.toFixed(1))}%`;
 }
 
 /** A duration given in seconds: 850 µs, 12 ms, 1.5 s, 2.5 min. */

@@ -46,8 +46,8 @@ export const Card = memo(function Card(props: CardProps) {
   );
 });
 
-// There is room for one more number: the failed share where it is more than a trace, else the latency.
-const WORTH_TELLING = 0.001;
+// There is room for one more number: the failed share where it is as much as to worry, else the latency.
+const WORTH_TELLING = 0.01;
 
 function CardNumbers({ node, outgoing, calls }: { node: Node; outgoing: number; calls: boolean }) {
   if (calls) return <span className={classes['cardNumbers']}>calls {rate(outgoing)}</span>;

@@ -35,7 +35,8 @@ interface ServiceMapProps {
 const INSETS = { top: 36, bottom: 36, side: 40 };
 const PHONE_INSETS = { top: 16, bottom: 66, side: 14 };
 const READABLE_ZOOM = 0.9;
-const MOST_NAMES = 70;
+/** One name from afar for so many square pixels. */
+const NAME_ROOM = 42_000;
 
 export default function ServiceMap({ topology, visible, filter, selection, jump, onSelect }: ServiceMapProps) {
   const [engine, canvas] = useEngine();
@@ -93,7 +94,7 @@ export default function ServiceMap({ topology, visible, filter, selection, jump,
         />
         <DotNames nodes={names} lit={lit?.nodes ?? null} />
       </div>
-      {hover !== null && engine !== null && <Tooltip target={hover} topology={topology} model={model} labels={labels} viewport={engine.viewport()} />}
+      {hover !== null && engine !== null && <Tooltip target={hover} topology={topology} model={model} viewport={engine.viewport()} />}
       <MapControls onZoom={(factor) => engine?.zoomBy(factor)} onFit={() => engine?.fit(insets)} onArrange={arrange} />
       <Legend model={model} />
     </div>
@@ -113,7 +114,7 @@ function useShown(visible: Visible, topology: Topology, model: MapModel, look: L
     const edges = target.type === 'edge' ? new Set([target.id]) : new Set(edgesOf(topology, target.id));
     return labelsFor(visible.edges.filter((e) => edges.has(e.id)), model, protocols, scale);
   }, [level, visible, model, protocols, target, topology, scale]);
-  const names = useMemo(() => (level === 'dot' ? namesFromAfar(near, zoom, MOST_NAMES) : []), [level, near, zoom]);
+  const names = useMemo(() => (level === 'dot' ? namesFromAfar(near, zoom, Math.round((area.width * area.height * zoom * zoom) / NAME_ROOM)) : []), [level, near, zoom, area]);
   const onScreen = useMemo(() => labels.filter((l) => overlap({ ...l.at, ...l.size }, area)), [labels, area]);
   return { nodes: level === 'dot' ? [] : near, labels: onScreen, scale, names };
 }

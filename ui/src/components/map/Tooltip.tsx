@@ -7,39 +7,25 @@ import type { Selection } from '../../domain/viewstate';
 import { KIND_WORD } from '../marks/KindMark';
 import classes from './Map.module.css';
 import type { Viewport } from './MapEngine';
-import type { MapModel, PlacedLabel } from './model';
+import type { MapModel } from './model';
 
 interface TooltipProps {
   target: Selection;
   topology: Topology;
   model: MapModel;
-  labels: readonly PlacedLabel[];
   viewport: Viewport;
 }
 
 /** All about what is under the pointer, whatever the zoom leaves of it. The panel has it for keyboards. */
-export function Tooltip({ target, topology, model, labels, viewport }: TooltipProps) {
-  const anchor = anchorOf(target, model, labels);
+export function Tooltip({ target, topology, model, viewport }: TooltipProps) {
   const content = contentOf(target, topology);
-  if (!anchor || !content) return null;
+  if (!content) return null;
+  // In the corner away from what is pointed at: beside it would cover its neighbours, which have just been lit up.
+  const path = model.routes.get(target.id)?.path;
+  const at = target.type === 'node' ? model.places.get(target.id) : path && pointAt(path, 0.5);
   const { pan, zoom, size } = viewport;
-  const x = anchor.x * zoom + pan.x;
-  const above = (anchor.y - anchor.lift) * zoom + pan.y;
-  const below = (anchor.y + anchor.lift) * zoom + pan.y;
-  const left = Math.min(Math.max(x, 160), Math.max(160, size.width - 160));
-  // Above where there is room for it, as a hand covers what is below.
-  const place = above > 190 ? { bottom: size.height - above + 12 } : { top: below + 12 };
-  return <div className={classes['tooltip']} role="presentation" style={{ left, transform: 'translateX(-50%)', ...place }}>{content}</div>;
-}
-
-function anchorOf(target: Selection, model: MapModel, labels: readonly PlacedLabel[]) {
-  if (target.type === 'node') {
-    const at = model.places.get(target.id);
-    return at && { ...at, lift: 32 };
-  }
-  const route = model.routes.get(target.id);
-  const at = labels.find((l) => l.edge.id === target.id)?.at ?? (route && pointAt(route.path, 0.5));
-  return at && { ...at, lift: 20 };
+  const far = (at?.x ?? 0) * zoom + pan.x < size.width / 2 ? { right: 16 } : { left: 16 };
+  return <div className={classes['tooltip']} role="presentation" style={far}>{content}</div>;
 }
 
 function contentOf(target: Selection, topology: Topology): ReactNode {
