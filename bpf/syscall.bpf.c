@@ -236,3 +236,70 @@ EXIT(received_messages)
 	bpf_map_delete_elem(&receives, &id);
 	return 0;
 }
+
+/* the arguments of the system call that a task is in */
+struct arguments {
+	s64 number;
+	u64 first, second, third, fourth;
+};
+
+#if defined(__TARGET_ARCH_x86)
+#define NR_READ 0
+#define NR_RECVFROM 45
+static __always_inline void arguments_of(struct arguments *args, const struct pt_regs *regs)
+{
+	args->number = BPF_CORE_READ(regs, orig_ax);
+	args->first = BPF_CORE_READ(regs, di);
+	args->second = BPF_CORE_READ(regs, si);
+	args->third = BPF_CORE_READ(regs, dx);
+	args->fourth = BPF_CORE_READ(regs, r10);
+}
+#elif defined(__TARGET_ARCH_arm64)
+#define NR_READ 63
+#define NR_RECVFROM 207
+static __always_inline void arguments_of(struct arguments *args, const struct pt_regs *regs)
+{
+	args->number = BPF_CORE_READ(regs, syscallno);
+	args->first = BPF_CORE_READ(regs, orig_x0);
+	args->second = BPF_CORE_READ(regs, user_regs.regs[1]);
+	args->third = BPF_CORE_READ(regs, user_regs.regs[2]);
+	args->fourth = BPF_CORE_READ(regs, user_regs.regs[3]);
+}
+#endif
+
+/*
+ * Threads that were waiting in a receive when capture began: its return is traced, its entry was not. Nothing has moved since, so
+ * what the entry would have remembered can be had now.
+ */
+SEC("iter/task")
+int waiting_receives(struct bpf_iter__task *ctx)
+{
+	struct settings *set = get_settings();
+	struct task_struct *task = ctx->task;
+	struct arguments args = {};
+	struct call call = {};
+	const struct sock *sk;
+	struct conn *conn;
+	u32 pid;
+	u64 id;
+
+	if (!task || !set)
+		return 0;
+	arguments_of(&args, (const struct pt_regs *)bpf_task_pt_regs(task));
+	if (args.number != NR_READ && args.number != NR_RECVFROM)
+		return 0;
+	sk = socket_of(task, args.first);
+	pid = BPF_CORE_READ(task, tgid);
+	if (!sk || action_of(set, pid) != ACTION_INCLUDE)
+		return 0;
+	conn = find_conn(sk, set);
+	if (!conn)
+		return 0;
+	call.sk = (u64)sk;
+	call.at = BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq);
+	call.flags = args.number == NR_RECVFROM ? args.fourth : 0;
+	one(&call.buffer, args.second, args.third);
+	id = (u64)pid << 32 | (u32)BPF_CORE_READ(task, pid);
+	bpf_map_update_elem(&receives, &id, &call, BPF_NOEXIST);
+	return 0;
+}

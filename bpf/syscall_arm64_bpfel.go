@@ -45,6 +45,7 @@ const (
 	SyscallProgSent             = "sent"
 	SyscallProgSentMessages     = "sent_messages"
 	SyscallProgSplicePages      = "splice_pages"
+	SyscallProgWaitingReceives  = "waiting_receives"
 )
 
 // LoadSyscall returns the embedded CollectionSpec for Syscall.
@@ -104,6 +105,7 @@ type SyscallProgramSpecs struct {
 	Sent             *ebpf.ProgramSpec `ebpf:"sent"`
 	SentMessages     *ebpf.ProgramSpec `ebpf:"sent_messages"`
 	SplicePages      *ebpf.ProgramSpec `ebpf:"splice_pages"`
+	WaitingReceives  *ebpf.ProgramSpec `ebpf:"waiting_receives"`
 }
 
 // SyscallMapSpecs contains maps before they are loaded into the kernel.
@@ -212,6 +214,7 @@ type SyscallPrograms struct {
 	Sent             *ebpf.Program `ebpf:"sent"`
 	SentMessages     *ebpf.Program `ebpf:"sent_messages"`
 	SplicePages      *ebpf.Program `ebpf:"splice_pages"`
+	WaitingReceives  *ebpf.Program `ebpf:"waiting_receives"`
 }
 
 func (p *SyscallPrograms) Close() error {
@@ -231,6 +234,7 @@ func (p *SyscallPrograms) Close() error {
 		p.Sent,
 		p.SentMessages,
 		p.SplicePages,
+		p.WaitingReceives,
 	)
 }
 

@@ -170,13 +170,11 @@ func (t *Tracker) missed(c *conn, n int) {
 
 // settled is called when no byte has moved for a while: a message whose end went by unseen has ended.
 func (t *Tracker) settled(c *conn) {
-	c.vague = false
-	for d := range c.dirs {
-		st := &c.dirs[d]
-		if st.open != nil && st.byPart && c.parser != nil {
-			t.offerHeld(c, event.Dir(d), Idle)
-		}
+	st := &c.dirs[c.pair.reqDir.Reverse()]
+	if st.open != nil && st.byPart && c.parser != nil {
+		t.offerHeld(c, c.pair.reqDir.Reverse(), Idle)
 	}
+	c.vague = st.open != nil // the parser may still wait for a sign
 }
 
 // offerHeld shows the parser what direction d holds, be it nothing, and what has become of the direction.

@@ -113,7 +113,7 @@ func TestModel(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, uint64(c.depth*10+c.pieces)))
 			m := &model{}
 			m.tracker = protocol.NewTracker([]*protocol.Spec{http1.Spec()}, protocol.Config{}, nil, m)
-			for conn := range 200 {
+			for conn := range 100 {
 				m.connection(event.ConnID(conn+1), c, r)
 			}
 			m.tracker.Tick(m.now.Add(time.Hour))

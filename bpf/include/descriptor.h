@@ -3,9 +3,8 @@
 #ifndef TOPOSCOPE_DESCRIPTOR_H
 #define TOPOSCOPE_DESCRIPTOR_H
 
-static __always_inline const struct sock *sock_of(u64 fd)
+static __always_inline const struct sock *socket_of(const struct task_struct *task, u64 fd)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	const struct socket *sock;
 	const struct sock *sk;
@@ -21,6 +20,11 @@ static __always_inline const struct sock *sock_of(u64 fd)
 	sock = BPF_CORE_READ(file, private_data);
 	sk = BPF_CORE_READ(sock, sk);
 	return sk && is_tcp(sk) ? sk : NULL;
+}
+
+static __always_inline const struct sock *sock_of(u64 fd)
+{
+	return socket_of((const struct task_struct *)bpf_get_current_task(), fd);
 }
 
 #endif

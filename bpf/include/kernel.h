@@ -215,6 +215,10 @@ struct bpf_iter__task_file {
 	u32 fd;
 	struct file *file;
 };
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
 struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
 	struct bpf_map *map;
@@ -256,6 +260,8 @@ struct user_mmsghdr {
 	unsigned int msg_len;
 };
 
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
 /* arguments of kprobes; with this macro bpf_tracing.h takes the kernel's names for the registers */
 #define __VMLINUX_H__
 #if defined(__TARGET_ARCH_x86)
@@ -271,8 +277,12 @@ struct user_pt_regs {
 };
 struct pt_regs {
 	struct user_pt_regs user_regs;
+	u64 orig_x0;
+	int syscallno;
 };
 #endif
+
+#pragma clang attribute pop
 
 struct __sk_buff { /* only its name matters: bpf_dynptr_from_skb's argument */
 	__u32 len;

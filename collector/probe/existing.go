@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -47,6 +48,13 @@ func (p *Probe) findExisting() error {
 	if _, err := p.runIterator(bpf.SocketsProgExistingSockets, ""); err != nil {
 		p.failures[bpf.SocketsProgExistingSockets] = err
 		p.log.Warn("Connections that are open already will be known from their next bytes on", "err", err)
+	}
+	if !slices.ContainsFunc(p.programs, func(pr *program) bool { return pr.name == waitingReceives }) {
+		return nil
+	}
+	if _, err := p.runIterator(waitingReceives, ""); err != nil {
+		p.failures[waitingReceives] = err
+		p.log.Warn("What threads are waiting to receive now will be missed, once for each", "err", err)
 	}
 	return nil
 }

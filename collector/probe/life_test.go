@@ -56,6 +56,37 @@ func TestExisting(t *testing.T) {
 	}
 }
 
+// TestWaiting has a thread wait in a receive before capture begins.
+func TestWaiting(t *testing.T) {
+	for _, method := range []string{"tracepoint", "syscall"} {
+		t.Run(method, func(t *testing.T) {
+			p := dial(t, "127.0.0.1:0")
+			raw, err := p.server.File() // blocking, unlike the original
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			if err := unix.SetNonblock(int(raw.Fd()), false); err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan string)
+			go func() {
+				b := make([]byte, 100)
+				n, _ := unix.Read(int(raw.Fd()), b)
+				got <- string(b[:max(n, 0)])
+			}()
+			r, _ := capture(t, method)
+			if _, err := io.WriteString(p.client, "at last"); err != nil {
+				t.Fatal(err)
+			}
+			if err := expect(<-got, "at last"); err != nil {
+				t.Fatal(err)
+			}
+			r.both(t, p, func(_, server *record) error { return expect(server.sent[event.Received].String(), "at last") })
+		})
+	}
+}
+
 // TestSwitch detaches and attaches again: nothing in between is told, and what is open then is known again.
 func TestSwitch(t *testing.T) {
 	r, pr := capture(t, "auto")

@@ -153,10 +153,10 @@ func (p *processReader) drain(until uint64) {
 		if p.held.Load() > until {
 			return
 		}
-		p.held.Store(0)
 		if err := ring.DecodeProcess(p.record.RawSample, p.clock, p.to); err != nil {
 			p.log.Error("A process record from the kernel could not be decoded", "err", err)
 		}
+		p.held.Store(0) // not before: another shard must wait until this has been told
 	}
 }
 

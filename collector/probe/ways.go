@@ -84,8 +84,12 @@ func ways() []way {
 	}
 }
 
+// waitingReceives is an iterator that is run once, after the others are attached.
+const waitingReceives = "waiting_receives"
+
 func syscalls() []attachment {
 	return []attachment{
+		{program: waitingReceives, optional: true},
 		{program: "sent", syscalls: []string{
 			"sys_exit_write", "sys_exit_sendto", "sys_exit_writev", "sys_exit_sendmsg", "sys_exit_sendfile64", "sys_exit_splice",
 		}},

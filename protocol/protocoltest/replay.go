@@ -160,8 +160,12 @@ func (s script) attachedAt(i int) script {
 	return s.renumber()
 }
 
-// cut copies as the kernel does: of each direction, head bytes from the start of a turn and tail at the end of each call.
-func (s script) cut(head, tail int) script {
+// limit is what a kernel copies: of each direction, head bytes from the start of a turn, and every and tail bytes at the start
+// and the end of each call.
+type limit struct{ head, every, tail int }
+
+// cut copies as a kernel does.
+func (s script) cut(l limit) script {
 	var used [2]int
 	var out []*event.Segment
 	last := -1
@@ -171,11 +175,11 @@ func (s script) cut(head, tail int) script {
 		if d != last {
 			used[d], last = 0, d
 		}
-		n := min(len(c.Data), head-used[d])
+		n := min(len(c.Data), max(l.every, l.head-used[d]))
 		used[d] += n
 		c.Tail = nil
 		if hidden := c.Size > len(c.Data); !hidden {
-			c.Tail = c.Data[max(n, len(c.Data)-tail):]
+			c.Tail = c.Data[max(n, len(c.Data)-l.tail):]
 		}
 		c.Data = c.Data[:n]
 		out = append(out, c)

@@ -106,14 +106,26 @@ func (s *suite) swapped(t *testing.T) {
 // cut replays at capture limits. At the protocol's own nothing may be missing; at any nothing may be wrong.
 func (s *suite) cut(t *testing.T) {
 	own := s.specs[0].Capture
-	for _, limit := range [][2]int{{own.Head, own.Tail}, {4096, 64}, {1024, 256}, {256, 64}, {100, 32}, {64, 16}, {32, 0}, {16, 4}, {0, 16}} {
-		if own.Whole && limit[0] != own.Head {
+	for _, l := range []limit{
+		{own.Head, 256, own.Tail},
+		{own.Head, 0, own.Tail},
+		{4096, 0, 64},
+		{1024, 64, 256},
+		{256, 0, 64},
+		{100, 20, 32},
+		{64, 0, 16},
+		{32, 32, 0},
+		{32, 0, 0},
+		{16, 0, 4},
+		{0, 0, 16},
+	} {
+		if own.Whole && l.head != own.Head {
 			continue
 		}
-		t.Run(fmt.Sprintf("%d+%d", limit[0], limit[1]), func(t *testing.T) {
-			r := s.play(s.base.cut(limit[0], limit[1]))
+		t.Run(fmt.Sprintf("%d+%d+%d", l.head, l.every, l.tail), func(t *testing.T) {
+			r := s.play(s.base.cut(l))
 			s.among(t, "", r, agrees)
-			if limit[0] == own.Head && len(r.exchanges) != len(s.full) && s.tr.Undecoded == "" {
+			if l.head == own.Head && len(r.exchanges) != len(s.full) && s.tr.Undecoded == "" {
 				t.Errorf("%d exchanges at the protocol's own limit, want %d:\n%s", len(r.exchanges), len(s.full), list(r.exchanges))
 			}
 		})

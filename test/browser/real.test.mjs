@@ -39,6 +39,7 @@ describe('a running Toposcope', { skip: url === undefined && 'TOPOSCOPE_URL is n
     const panel = page.getByRole('complementary');
     await panel.locator('.uplot').nth(2).waitFor();
     await panel.getByRole('heading', { name: 'Operations' }).waitFor();
+    await mapReady(page);
     await panel.getByRole('heading', { name: /^Instances/ }).waitFor();
     assert.deepEqual(await audit(page), []);
     await settled(page);
@@ -52,6 +53,7 @@ describe('a running Toposcope', { skip: url === undefined && 'TOPOSCOPE_URL is n
     });
     await page.goto(`${url}/?edge=${encodeURIComponent(id)}`);
     await page.getByRole('complementary').getByText('Latency by end').waitFor();
+    await mapReady(page);
     await page.locator('.uplot').nth(2).waitFor();
     await settled(page);
     await page.screenshot({ path: `${out}real-edge.png` });

@@ -23,6 +23,11 @@ describe('captureOf', () => {
       { ...status, capture: { ...status.capture, programs: [{ name: 'udp', attached: false, error: 'EPERM' }] } },
       'loss', /Udp is not attached: EPERM/,
     ],
+    [
+      'another way that was refused', null,
+      { ...status, capture: { ...status.capture, programs: [...status.capture.programs, { name: 'fexit_send', attached: false, error: 'EPERM' }] } },
+      'ok', /Nothing lost/,
+    ],
     ['a server without capture', null, { ...status, capture: { ...status.capture, programs: [] } }, 'ok', /does not capture/],
   ])('%s', (_name, readiness, at, state, detail) => {
     const capture = captureOf(readiness, at);

@@ -25,7 +25,7 @@ export function captureOf(readiness: string | null | undefined, status: Status |
   if (programs.length === 0) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready; it does not capture on this host.' };
 
   const facts = [`Capturing through ${method === '' ? 'eBPF' : method}.`];
-  const failed = programs.filter((p) => !p.attached);
+  const failed = programs.filter((p) => !p.attached && isWanted(p.name, method));
   const lossy = status.stages.filter((s) => s.lost > 0);
   for (const { name, lost } of lossy) facts.push(`${plural(lost, 'event')} lost at ${name} since the start.`);
   for (const { name, error } of failed) facts.push(sentence(`${name} is not attached${error === '' ? '' : `: ${error}`}`));
@@ -33,6 +33,19 @@ export function captureOf(readiness: string | null | undefined, status: Status |
   if (lossy.length > 0) return { state: 'loss', label: 'Capture loss', detail: facts.join(' ') };
   if (failed.length > 0) return { state: 'loss', label: 'Capturing in part', detail: facts.join(' ') };
   return { state: 'ok', label: 'Capturing', detail: facts.join(' ') };
+}
+
+// How the names of programs begin that belong to one way of capture; the rest serve all of them.
+const WAYS: Record<string, string[]> = {
+  fexit: ['fentry_', 'fexit_'],
+  kprobe: ['kprobe_', 'kretprobe_'],
+  tracepoint: ['tracepoint_'],
+  syscall: ['syscall_'],
+};
+
+/** Whether a program is part of the way in force: that those of another way could not be attached is why it was taken. */
+function isWanted(program: string, method: string): boolean {
+  return !Object.entries(WAYS).some(([way, beginnings]) => way !== method && beginnings.some((b) => program.startsWith(b)));
 }
 
 function sentence(reason: string): string {

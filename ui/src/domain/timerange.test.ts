@@ -46,11 +46,11 @@ describe('ranges', () => {
   });
 
   it('leaves "now" to the server', () => {
-    expect(rangeParams({ kind: 'relative', seconds: 300 })).toEqual({ window: '5m' });
+    expect(rangeParams({ kind: 'relative', seconds: 900 })).toEqual({ window: '15m' });
   });
 
   it('names ranges', () => {
-    expect(rangeLabel(DEFAULT_RANGE)).toBe('Last 15 minutes');
+    expect(rangeLabel(DEFAULT_RANGE)).toBe('Last 5 minutes');
     expect(rangeLabel({ kind: 'relative', seconds: 7200 })).toBe('Last 2h');
     const at = (h: number, d = 21) => new Date(2026, 10, d, h).getTime();
     expect(rangeLabel({ kind: 'absolute', startMs: at(9), endMs: at(10) })).toBe('21 Nov 09:00 – 10:00');

@@ -11,7 +11,8 @@ export const PRESETS = [
   { text: '24h', label: 'Last 24 hours', seconds: 86_400 },
 ] as const;
 
-export const DEFAULT_RANGE: TimeRange = { kind: 'relative', seconds: 900 };
+/** The API's own default. */
+export const DEFAULT_RANGE: TimeRange = { kind: 'relative', seconds: 300 };
 
 const UNIT_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 };
 const LONGEST_SECONDS = 366 * 86_400;

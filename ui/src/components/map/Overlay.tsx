@@ -7,7 +7,7 @@ import type { Selection } from '../../domain/viewstate';
 import { Name } from '../marks/Name';
 import { Card } from './Card';
 import classes from './Map.module.css';
-import type { Group, PlacedLabel, PlacedNode } from './model';
+import type { FarName, Group, PlacedLabel, PlacedNode } from './model';
 
 /** Boxes around namespaces, under the canvas. */
 export const GroupBoxes = memo(function GroupBoxes({ groups }: { groups: readonly Group[] }) {
@@ -50,11 +50,11 @@ export function Cards({ nodes, topology, level, selection, lit, current, onSelec
 }
 
 /** Names beside dots, for those most worth it. */
-export const DotNames = memo(function DotNames({ nodes, lit }: { nodes: readonly PlacedNode[]; lit: ReadonlySet<string> | null }) {
-  return nodes.map(({ node, box }) => (
+export const DotNames = memo(function DotNames({ nodes, lit }: { nodes: readonly FarName[]; lit: ReadonlySet<string> | null }) {
+  return nodes.map(({ node, at }) => (
     <div
       key={node.id} className={classes['dotName']} data-dim={(lit !== null && !lit.has(node.id)) || undefined} aria-hidden="true"
-      style={{ left: box.x, top: box.y + box.height / 2 }}
+      style={{ left: at.x, top: at.y }}
     >
       <Name text={node.name} />
     </div>

@@ -1,7 +1,7 @@
 import type { Edge, Node } from '../../api/types';
 import { byAttention, edgeHealth, edgeWidth, isFailing, severity } from '../../domain/health';
 import { healthShown, isGrouped, type Topology, type Visible } from '../../domain/graph';
-import { around } from '../../domain/layout/boxes';
+import { around, BoxIndex } from '../../domain/layout/boxes';
 import { placeLabels } from '../../domain/layout/labels';
 import { GROUP_PADDING, titleRoom } from '../../domain/layout/layout';
 import { routes, type Route } from '../../domain/layout/route';
@@ -114,18 +114,35 @@ function groupsOf(nodes: readonly PlacedNode[]): Group[] {
   });
 }
 
-const CROWDED = 400;
+export interface FarName extends PlacedNode {
+  /** The middle of the name's upper edge. */
+  at: Point;
+}
 
-/** The nodes most worth naming from afar, so far as their names do not cover each other. */
-export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit: number): PlacedNode[] {
-  // On a crowded map only trouble has a name.
-  const worth = nodes.length > CROWDED ? nodes.filter(({ node }) => isFailing(node.health)) : [...nodes];
-  const ordered = worth.sort((a, b) => byAttention(a.node, b.node)).slice(0, limit * 2);
-  const scale = 1 / zoom;
-  const labels = ordered.map(({ node, box }) => {
-    const at = { x: box.x, y: box.y + box.height / 2 + 9 * scale };
-    return { id: node.id, path: [at, at], width: (Math.min(22, node.name.length) * 6.6 + 10) * scale, height: 17 * scale };
-  });
-  const placed = placeLabels(labels, []);
-  return ordered.filter(({ node }) => placed.has(node.id)).slice(0, limit);
+/**
+ * The nodes most worth naming from afar, so far as there is room: the name of one that fails may cover what is quiet, any
+ * other name only free ground.
+ */
+export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit: number): FarName[] {
+  const trouble = new BoxIndex();
+  const all = new BoxIndex();
+  for (const { node, box } of nodes) {
+    all.add(box);
+    if (isFailing(node.health)) trouble.add(box);
+  }
+  const names: FarName[] = [];
+  for (const { node, box } of [...nodes].sort((a, b) => byAttention(a.node, b.node))) {
+    if (names.length >= limit) break;
+    const failing = isFailing(node.health);
+    const size = { width: (Math.min(22, node.name.length) * 6.6 + 10) / zoom, height: 17 / zoom };
+    const beside = (box.height + size.height) / 2 + 1;
+    const place = [beside, -beside]
+      .map((dy) => ({ x: box.x, y: box.y + dy, ...size }))
+      .find((label) => !(failing ? trouble : all).overlaps(label));
+    if (!place) continue;
+    trouble.add(place);
+    all.add(place);
+    names.push({ node, box, at: { x: place.x, y: place.y - size.height / 2 } });
+  }
+  return names;
 }

@@ -119,13 +119,23 @@ function options({ series, format, leastTop, onCursor }: Look): uPlot.Options {
         stroke: colour(s.colour),
         width: 1.75,
         spanGaps: false,
-        points: { show: false },
+        // A step between two without traffic is no line: it is drawn as a point.
+        points: { show: true, size: 5, width: 0, fill: colour(s.colour), filter: (u: uPlot, at: number) => lonely(u.data[at] ?? []) },
         ...(s.dashed ? { dash: [5, 4] } : {}),
         ...(s.filled ? { fill: `color-mix(in srgb, ${colour(s.colour)} 14%, transparent)` } : {}),
       })),
     ],
     hooks: { setCursor: [(u) => { onCursor(u.cursor.idx ?? null); }] },
   };
+}
+
+/** The places of values with none on either side. */
+function lonely(values: ArrayLike<number | null | undefined>): number[] {
+  const places = [];
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) places.push(i);
+  }
+  return places;
 }
 
 function clock(seconds: number, ticks: number[]): string {

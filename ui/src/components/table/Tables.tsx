@@ -116,8 +116,9 @@ function nodeCell(node: Node, key: string, topology: Topology): ReactNode {
     case 'kind': return KIND_WORD[node.kind];
     case 'health': {
       const health = healthShown(topology, node);
-      const word = health !== node.health ? 'only calls' : HEALTH_WORD[health];
-      return <span className={classes['health']}>{health === node.health && <HealthMark health={health} size={15} />}{word}</span>;
+      const calls = node.requestsPerSecond === 0 && health === 'ok';
+      const word = calls ? 'only calls' : HEALTH_WORD[health];
+      return <span className={classes['health']}>{!calls && <HealthMark health={health} size={15} />}{word}</span>;
     }
     case 'rate': return node.requestsPerSecond > 0 ? rate(node.requestsPerSecond) : NONE;
     case 'out': return outgoingRate(topology, node.id) > 0 ? rate(outgoingRate(topology, node.id)) : NONE;

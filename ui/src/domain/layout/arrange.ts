@@ -68,11 +68,11 @@ function arrangePart(part: number[], extents: Extent[], edges: Digraph['edges'],
 }
 
 /** Takes the first that is drawn nearly as large as the one that is drawn largest. */
-export function choose(candidates: (() => Arranged)[], aspect: number): Arranged {
+export function choose(candidates: (() => Arranged)[], aspect: number, worth = WORTH): Arranged {
   const made = candidates.map((make) => make());
   const scales = made.map(({ extent }) => Math.min(aspect / extent.along, 1 / extent.across));
   const best = Math.max(...scales);
-  return made[scales.findIndex((scale) => scale * WORTH >= best)]!;
+  return made[scales.findIndex((scale) => scale * worth >= best)]!;
 }
 
 /** How long a layer may get and how many there may be: what the proportion asks of this many boxes. */

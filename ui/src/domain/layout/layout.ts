@@ -8,11 +8,14 @@ export const GROUP_PADDING = 30;
 
 /** Room for a group's name: the more there is to show the smaller it is drawn, but names stay as large as they are. */
 export function titleRoom(nodes: number): number {
-  return nodes <= 40 ? 28 : nodes <= 300 ? 46 : 150;
+  if (nodes <= 12) return 28;
+  return nodes <= 300 ? 60 : 150;
 }
 
 // Boxes of groups are roughly as wide as high as a page, whatever the screen: many of them are packed.
 const GROUP_ASPECT = 1.5;
+// Between groups the flow is hard to follow anyway.
+const WORTH_PACKING = 1.12;
 const FLAT = 1.25;
 const MOST_STRETCH = 2.3;
 const STRETCH_LIMIT = 60;
@@ -97,7 +100,7 @@ function arrangeClusters(clusters: Cluster[], { ends, aspect, gaps }: Task): Arr
     from < 0 || to < 0 ? { from: 0, to: 0 } : { from: home.get(from)!, to: home.get(to)! },
   );
   const extents = clusters.map((c) => c.extent);
-  return choose([() => arrange(extents, between, aspect, gaps), () => packInOrder(extents, between, aspect, gaps)], aspect);
+  return choose([() => arrange(extents, between, aspect, gaps), () => packInOrder(extents, between, aspect, gaps)], aspect, WORTH_PACKING);
 }
 
 function homes(clusters: Cluster[]): Map<number, number> {

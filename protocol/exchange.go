@@ -1,0 +1,124 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/toposcope/toposcope/collector/event"
+)
+
+// finish ends an exchange whose request has its answer.
+func (t *Tracker) finish(c *conn, req *Message) {
+	p := &c.pair
+	p.outstanding.remove(req)
+	t.disown(c, req)
+	c.errors = 0
+	c.exchanges++
+	c.sinceExchange = 0
+	if c.exchanges >= 1<<16 {
+		c.exchanges, c.segments = c.exchanges/2, c.segments/2
+	}
+	if p.outstanding.n == 0 && p.clean < cleanHistory {
+		p.clean++
+	}
+	if p.trust == probation && !p.byID {
+		p.held.push(req)
+		t.watchOver(c)
+		return
+	}
+	t.emit(c, req)
+}
+
+// disown forgets that m or its answer is open: they are about to leave the pairer.
+func (t *Tracker) disown(c *conn, m *Message) {
+	for d := range c.dirs {
+		st := &c.dirs[d]
+		if st.open == nil || st.open != m && st.open != m.answer {
+			continue
+		}
+		if st.byPart {
+			st.open.Size = int64(min(st.pos, st.end) - st.openAt)
+		}
+		st.open = nil
+	}
+}
+
+// emit hands an exchange to the sink and takes its messages out of use. req has left the queue.
+func (t *Tracker) emit(c *conn, req *Message) {
+	resp := req.answer
+	x := &t.x
+	x.Conn, x.Side, x.Task, x.Protocol = c.id, c.side(), req.Task, c.spec
+	x.Request, x.Response, x.Outcome, x.Error = req, resp, OK, ""
+	switch {
+	case resp != nil:
+		x.Outcome, x.Error = resp.Outcome, resp.Error
+		if x.Side == ServerSide && resp.Task != (event.Task{}) {
+			x.Task = resp.Task
+		}
+	case !req.NoReply && req.Kind != OneWay:
+		x.Outcome, x.Error = Failed, ErrorUnanswered
+	}
+	if resp != nil && resp.End.Before(req.Start) {
+		resp.End = req.Start
+		t.count.clamps.Add(1)
+	}
+	t.count.protocols[c.proto].exchanges[x.Outcome].Add(1)
+	t.sink.Exchange(x)
+	t.recycle(req)
+}
+
+// unattributed notes that bytes of direction d went by that belong to no message: what is still unanswered at the end may
+// have been answered by them.
+func (c *conn) unattributed(d event.Dir) {
+	if p := &c.pair; p.knowsDir && d != p.reqDir {
+		for m := p.outstanding.head; m != nil; m = m.next {
+			m.doubt = true
+		}
+	}
+}
+
+// side is the end that was watched: as the connection was opened, else as requests go.
+func (c *conn) side() Side {
+	switch {
+	case c.role == event.RoleClient:
+		return ClientSide
+	case c.role == event.RoleServer:
+		return ServerSide
+	case c.pair.reqDir == event.Received:
+		return ServerSide
+	default:
+		return ClientSide
+	}
+}
+
+// confirm lets go of the exchanges on probation: they were right.
+func (t *Tracker) confirm(c *conn) {
+	for m := c.pair.held.pop(); m != nil; m = c.pair.held.pop() {
+		t.emit(c, m)
+	}
+	if c.pair.trust == probation {
+		c.pair.trust = synced
+	}
+}
+
+// unanswered ends all that is outstanding at the end of the connection.
+func (t *Tracker) unanswered(c *conn, at time.Time) {
+	p := &c.pair
+	for m := p.outstanding.pop(); m != nil; m = p.outstanding.pop() {
+		t.endUnanswered(c, m, at)
+	}
+}
+
+// endUnanswered ends a request, out of the queue, to which no answer was seen.
+func (t *Tracker) endUnanswered(c *conn, m *Message, at time.Time) {
+	if m.doubt {
+		t.missed(c, 1)
+		t.recycle(m)
+		return
+	}
+	m.End = at
+	if at.Before(m.Start) {
+		m.End = m.Start
+		t.count.clamps.Add(1)
+	}
+	t.emit(c, m)
+}
