@@ -75,7 +75,7 @@ test-ui: ui ## the UI's unit tests
 	@$(STEP) "unit tests: UI" npm --prefix ui run --if-present test
 
 test-browser: build ## the UI in headless Chromium
-	@if [ -d test/browser ]; then $(STEP) "browser" sh -c 'cd test && go test -count=1 -timeout=10m ./browser/...'; fi
+	@$(STEP) "browser" .ci/browser
 
 check-generated: ## fail if "make generate" changes a file
 	@$(STEP) "generated files" .ci/unchanged $(MAKE) --no-print-directory generate

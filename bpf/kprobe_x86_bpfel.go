@@ -27,6 +27,7 @@ const (
 	KprobeMapRings              = "rings"
 	KprobeMapScratches          = "scratches"
 	KprobeMapSends              = "sends"
+	KprobeMapUnsentCloses       = "unsent_closes"
 	KprobeMapVerdicts           = "verdicts"
 	KprobeMapWatchedCgroups     = "watched_cgroups"
 	KprobeMapWatchedPids        = "watched_pids"
@@ -109,6 +110,7 @@ type KprobeMapSpecs struct {
 	Rings           *ebpf.MapSpec `ebpf:"rings"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Sends           *ebpf.MapSpec `ebpf:"sends"`
+	UnsentCloses    *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.MapSpec `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.MapSpec `ebpf:"watched_pids"`
@@ -151,6 +153,7 @@ type KprobeMaps struct {
 	Rings           *ebpf.Map `ebpf:"rings"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Sends           *ebpf.Map `ebpf:"sends"`
+	UnsentCloses    *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.Map `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.Map `ebpf:"watched_pids"`
@@ -169,6 +172,7 @@ func (m *KprobeMaps) Close() error {
 		m.Rings,
 		m.Scratches,
 		m.Sends,
+		m.UnsentCloses,
 		m.Verdicts,
 		m.WatchedCgroups,
 		m.WatchedPids,

@@ -26,6 +26,21 @@ static __always_inline u32 copy_range(char *to, u64 limit, unsigned long start, 
 }
 
 /*
+ * Another program may fall under another rule: nothing of it is copied until user space has said which, so user space is woken.
+ * Where nothing is filtered the record waits until somebody reads the ring.
+ */
+static __always_inline u64 judge_anew(u32 pid)
+{
+	struct settings *set = get_settings();
+	u8 pending = ACTION_PENDING;
+
+	if (!set || !set->filtering)
+		return BPF_RB_NO_WAKEUP;
+	bpf_map_update_elem(&watched_pids, &pid, &pending, BPF_ANY);
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/*
  * Arguments and environment are copied here, because a program may have ended by the time that /proc is read. The kernel has just
  * written them, so they are in memory.
  */
@@ -35,10 +50,11 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	u32 zero = 0;
 	struct exec_event *event = bpf_map_lookup_elem(&exec_scratch, &zero);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	u64 length;
+	u64 length, wake;
 
 	if (!event)
 		return 0;
+	wake = judge_anew(bpf_get_current_pid_tgid() >> 32);
 	__builtin_memset(&event->header, 0, sizeof(event->header));
 	event->header.type = EVENT_EXEC;
 	event->header.time = bpf_ktime_get_ns();
@@ -53,7 +69,7 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	hide(length);
 	if (length > sizeof(*event))
 		return 0;
-	if (bpf_ringbuf_output(&process_ring, event, length, 0))
+	if (bpf_ringbuf_output(&process_ring, event, length, wake))
 		count(COUNT_LOST_PROCESS, 1);
 	return 0;
 }
@@ -70,6 +86,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	action = bpf_map_lookup_elem(&watched_pids, &from);
 	if (action)
 		bpf_map_update_elem(&watched_pids, &pid, action, BPF_ANY);
+	else
+		bpf_map_delete_elem(&watched_pids, &pid); /* user space may have judged one of this number after its end */
 	event = bpf_ringbuf_reserve(&process_ring, sizeof(*event), 0);
 	if (!event) {
 		count(COUNT_LOST_PROCESS, 1);

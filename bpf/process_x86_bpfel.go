@@ -28,6 +28,7 @@ const (
 	ProcessMapRings           = "rings"
 	ProcessMapScratches       = "scratches"
 	ProcessMapSends           = "sends"
+	ProcessMapUnsentCloses    = "unsent_closes"
 	ProcessMapVerdicts        = "verdicts"
 	ProcessMapWatchedCgroups  = "watched_cgroups"
 	ProcessMapWatchedPids     = "watched_pids"
@@ -99,6 +100,7 @@ type ProcessMapSpecs struct {
 	Rings           *ebpf.MapSpec `ebpf:"rings"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Sends           *ebpf.MapSpec `ebpf:"sends"`
+	UnsentCloses    *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.MapSpec `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.MapSpec `ebpf:"watched_pids"`
@@ -142,6 +144,7 @@ type ProcessMaps struct {
 	Rings           *ebpf.Map `ebpf:"rings"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Sends           *ebpf.Map `ebpf:"sends"`
+	UnsentCloses    *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.Map `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.Map `ebpf:"watched_pids"`
@@ -161,6 +164,7 @@ func (m *ProcessMaps) Close() error {
 		m.Rings,
 		m.Scratches,
 		m.Sends,
+		m.UnsentCloses,
 		m.Verdicts,
 		m.WatchedCgroups,
 		m.WatchedPids,

@@ -24,7 +24,7 @@ const enum action unused_action __attribute__((unused));
 
 #define ETIMEDOUT 110
 
-static __always_inline void emit_listen(const struct sock *sk, const struct task_id *task, u8 flags, const struct settings *set)
+static __always_inline void emit_listen(const struct flow *flow, const struct task_id *task, u8 flags, const struct settings *set)
 {
 	struct listen_event *event;
 	u32 shard = 0; /* listeners belong to no shard: the first one tells */
@@ -42,7 +42,7 @@ static __always_inline void emit_listen(const struct sock *sk, const struct task
 	event->header.flags = flags;
 	event->header.time = bpf_ktime_get_ns();
 	event->header.task = *task;
-	read_flow(&event->flow, sk);
+	event->flow = *flow;
 	bpf_ringbuf_submit(event, wakeup(ring, set));
 }
 
@@ -53,7 +53,21 @@ static __always_inline void listening(const struct sock *sk, const struct task_i
 
 	read_flow(&flow, sk);
 	bpf_map_update_elem(&listeners, &key, &flow, BPF_ANY);
-	emit_listen(sk, task, flags | FLAG_LISTENING, set);
+	emit_listen(&flow, task, flags | FLAG_LISTENING, set);
+}
+
+/* A port that was not bound by the program's own choice has been given back before the state changes: the map remembers it. */
+static __always_inline void listened(const struct sock *sk, const struct settings *set)
+{
+	struct task_id task = {};
+	u64 key = (u64)sk;
+	struct flow *flow = bpf_map_lookup_elem(&listeners, &key);
+
+	if (!flow)
+		return;
+	current_task(&task);
+	emit_listen(flow, &task, 0, set);
+	bpf_map_delete_elem(&listeners, &key);
 }
 
 static __always_inline void connecting(const struct sock *sk)
@@ -109,33 +123,43 @@ static __always_inline void emit_connect_failed(struct conn *conn, const struct 
 	bpf_ringbuf_submit(event, wakeup(ring, set));
 }
 
-static __always_inline void emit_close(struct conn *conn, const struct sock *sk, const struct settings *set)
+static __always_inline u8 end_of(const struct sock *sk)
 {
 	u32 error = BPF_CORE_READ(sk, sk_err);
-	struct close_event *event;
+
+	return error == ETIMEDOUT ? FLAG_TIMEOUT : error ? FLAG_RESET : 0;
+}
+
+static __always_inline void fill_close(struct close_event *event, const struct conn *conn, const struct sock *sk)
+{
+	__builtin_memset(event, 0, sizeof(*event));
+	event->header.type = EVENT_CLOSE;
+	event->header.flags = conn->ended;
+	event->header.time = bpf_ktime_get_ns();
+	event->header.conn = conn->id;
+	event->header.task = conn->owner;
+	event->seq = conn->seq;
+	event->turn = conn->turn;
+	event->off[SENT] = conn->off[SENT];
+	event->off[RECEIVED] = conn->off[RECEIVED];
+	read_totals(&event->stats, conn, sk);
+}
+
+static __always_inline void emit_close(struct conn *conn, const struct sock *sk, const struct settings *set)
+{
+	struct close_event event;
 	void *ring = ring_of(conn);
 
 	if (!ring || conn->closed)
 		return;
 	if (!conn->announced)
 		announce(conn, set);
-	event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
-	if (!event) {
-		count(COUNT_LOST_RING, 1); /* user space finds out: the connection is no longer among the living */
-		return;
-	}
-	__builtin_memset(event, 0, sizeof(*event));
 	conn->closed = 1;
-	event->header.type = EVENT_CLOSE;
-	event->header.flags = error == ETIMEDOUT ? FLAG_TIMEOUT : error ? FLAG_RESET : 0;
-	event->header.time = bpf_ktime_get_ns();
-	event->header.conn = conn->id;
-	event->header.task = conn->owner;
-	event->seq = conn->seq;
-	event->off[SENT] = conn->off[SENT];
-	event->off[RECEIVED] = conn->off[RECEIVED];
-	read_totals(&event->stats, conn, sk);
-	bpf_ringbuf_submit(event, wakeup(ring, set));
+	fill_close(&event, conn, sk);
+	if (!bpf_ringbuf_output(ring, &event, sizeof(event), wakeup(ring, set)))
+		return;
+	count(COUNT_LOST_RING, 1);
+	bpf_map_update_elem(&unsent_closes, &event.header.conn, &event, BPF_ANY);
 }
 
 static __always_inline void closed(const struct sock *sk, int old, const struct settings *set)
@@ -151,8 +175,13 @@ static __always_inline void closed(const struct sock *sk, int old, const struct 
 		bpf_map_delete_elem(&conns, &key);
 		return;
 	}
-	/* after a reset the owner can still read what had arrived: then the end comes with the socket's own */
-	if (BPF_CORE_READ(sk, sk_socket) && BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq))
+	conn->ended = end_of(sk); /* now: the owner's next call takes the error */
+	/*
+	 * After a reset the owner can still read what had arrived, and accept a connection that has none yet: then the end comes with
+	 * the socket's own.
+	 */
+	if (!flagged(sk, bpf_core_enum_value(enum sock_flags, SOCK_DEAD)) &&
+	    (!BPF_CORE_READ(sk, sk_socket) || BPF_CORE_READ(tp, rcv_nxt) != BPF_CORE_READ(tp, copied_seq)))
 		return;
 	emit_close(conn, sk, set);
 }
@@ -162,7 +191,6 @@ int BPF_PROG(socket_state, const struct sock *sk, int old, int new)
 {
 	struct settings *set = get_settings();
 	struct task_id task = {};
-	u64 key = (u64)sk;
 
 	if (!set || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
@@ -174,9 +202,7 @@ int BPF_PROG(socket_state, const struct sock *sk, int old, int new)
 		current_task(&task);
 		listening(sk, &task, 0, set);
 	} else if (new == TCP_CLOSE && old == TCP_LISTEN) {
-		current_task(&task);
-		bpf_map_delete_elem(&listeners, &key);
-		emit_listen(sk, &task, 0, set);
+		listened(sk, set);
 	} else if (new == TCP_CLOSE) {
 		closed(sk, old, set);
 	}
@@ -210,25 +236,21 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	const struct socket *sock;
 	const struct sock *sk;
 	struct conn *conn;
-	u64 key;
 
 	if (!file || !holder || !set)
 		return 0;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	sock = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(sock, sk);
+	sk = tcp_of(BPF_CORE_READ(sock, sk));
 	if (!sk || !is_tcp(sk))
 		return 0;
-	key = (u64)sk;
 	task_of(&task, holder);
 	if (state_of(sk) == TCP_LISTEN) {
 		listening(sk, &task, FLAG_EXISTING, set);
 		return 0;
 	}
-	conn = bpf_map_lookup_elem(&conns, &key);
-	if (!conn)
-		conn = adopt_conn(sk, set);
+	conn = find_conn(sk, set, BLANK_EXISTING);
 	if (!conn || !conn->established)
 		return 0;
 	if (!conn->owner.pid)

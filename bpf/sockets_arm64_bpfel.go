@@ -32,6 +32,8 @@ type SocketsCloseEvent struct {
 	Header SocketsEventHeader
 	Seq    uint64
 	Off    [2]uint64
+	Turn   uint32
+	Pad    uint32
 	Stats  SocketsConnStats
 }
 
@@ -47,6 +49,8 @@ type SocketsConn struct {
 	Off             [2]uint64
 	At              [2]uint32
 	Used            [2]uint32
+	Turn            uint32
+	_               [4]byte
 	BaseSent        uint64
 	BaseReceived    uint64
 	BaseRetransmits uint64
@@ -59,7 +63,8 @@ type SocketsConn struct {
 	Closed          uint8
 	LastDirection   uint8
 	Shard           uint8
-	_               [4]byte
+	Ended           uint8
+	_               [3]byte
 }
 
 type SocketsConnStats struct {
@@ -102,6 +107,8 @@ type SocketsDataEvent struct {
 	Size   uint64
 	Head   uint32
 	Tail   uint32
+	Turn   uint32
+	Pad    uint32
 }
 
 type SocketsDirection uint32
@@ -251,6 +258,7 @@ const (
 	SocketsMapRings            = "rings"
 	SocketsMapScratches        = "scratches"
 	SocketsMapSends            = "sends"
+	SocketsMapUnsentCloses     = "unsent_closes"
 	SocketsMapVerdicts         = "verdicts"
 	SocketsMapWatchedCgroups   = "watched_cgroups"
 	SocketsMapWatchedPids      = "watched_pids"
@@ -341,6 +349,7 @@ type SocketsMapSpecs struct {
 	Rings           *ebpf.MapSpec `ebpf:"rings"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Sends           *ebpf.MapSpec `ebpf:"sends"`
+	UnsentCloses    *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.MapSpec `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.MapSpec `ebpf:"watched_pids"`
@@ -399,6 +408,7 @@ type SocketsMaps struct {
 	Rings           *ebpf.Map `ebpf:"rings"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Sends           *ebpf.Map `ebpf:"sends"`
+	UnsentCloses    *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.Map `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.Map `ebpf:"watched_pids"`
@@ -417,6 +427,7 @@ func (m *SocketsMaps) Close() error {
 		m.Rings,
 		m.Scratches,
 		m.Sends,
+		m.UnsentCloses,
 		m.Verdicts,
 		m.WatchedCgroups,
 		m.WatchedPids,

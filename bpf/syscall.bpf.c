@@ -292,7 +292,7 @@ int waiting_receives(struct bpf_iter__task *ctx)
 	pid = BPF_CORE_READ(task, tgid);
 	if (!sk || action_of(set, pid) != ACTION_INCLUDE)
 		return 0;
-	conn = find_conn(sk, set);
+	conn = find_conn(sk, set, BLANK_EXISTING);
 	if (!conn)
 		return 0;
 	call.sk = (u64)sk;

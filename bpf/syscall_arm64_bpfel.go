@@ -27,6 +27,7 @@ const (
 	SyscallMapRings             = "rings"
 	SyscallMapScratches         = "scratches"
 	SyscallMapSends             = "sends"
+	SyscallMapUnsentCloses      = "unsent_closes"
 	SyscallMapVerdicts          = "verdicts"
 	SyscallMapWatchedCgroups    = "watched_cgroups"
 	SyscallMapWatchedPids       = "watched_pids"
@@ -123,6 +124,7 @@ type SyscallMapSpecs struct {
 	Rings           *ebpf.MapSpec `ebpf:"rings"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Sends           *ebpf.MapSpec `ebpf:"sends"`
+	UnsentCloses    *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.MapSpec `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.MapSpec `ebpf:"watched_pids"`
@@ -165,6 +167,7 @@ type SyscallMaps struct {
 	Rings           *ebpf.Map `ebpf:"rings"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Sends           *ebpf.Map `ebpf:"sends"`
+	UnsentCloses    *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.Map `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.Map `ebpf:"watched_pids"`
@@ -183,6 +186,7 @@ func (m *SyscallMaps) Close() error {
 		m.Rings,
 		m.Scratches,
 		m.Sends,
+		m.UnsentCloses,
 		m.Verdicts,
 		m.WatchedCgroups,
 		m.WatchedPids,

@@ -43,7 +43,7 @@ int BPF_PROG(tracepoint_receive, const struct sk_buff *skb, int len)
 
 	if (!set || !sk || len <= 0 || !is_tcp(sk) || !watched(set))
 		return 0;
-	conn = find_conn(sk, set);
+	conn = find_conn(sk, set, BLANK_RECEIVE);
 	if (!conn || refused(conn))
 		return 0;
 	first = *(const u32 *)skb->cb; /* TCP_SKB_CB(skb)->seq */
@@ -56,23 +56,35 @@ int BPF_PROG(tracepoint_receive, const struct sk_buff *skb, int len)
 	return 0;
 }
 
+/* Where reading has come to. A FIN that was read along, as splice does, counts one in the kernel. */
+static __always_inline u32 position(const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	u32 at = BPF_CORE_READ(tp, copied_seq);
+
+	if (flagged(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE)) && at == BPF_CORE_READ(tp, rcv_nxt))
+		at--;
+	return at;
+}
+
 /* Fires after the position moved, also when nothing was copied (splice, MSG_TRUNC): then only the length is known. */
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tracepoint_consumed, struct sock *sk)
 {
 	struct settings *set = get_settings();
-	u64 key = (u64)sk, off;
+	u64 key = (u64)sk, off, next;
 	struct run run = { .slot = SCRATCH_RECEIVE };
 	struct conn *conn;
-	u32 at;
 
 	conn = bpf_map_lookup_elem(&conns, &key);
 	if (!set || !conn || !conn->established)
 		return 0;
-	at = BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq);
-	off = offset_of(conn, RECEIVED, at);
-	if (off <= conn->off[RECEIVED] || refused(conn) || !watched(set))
+	next = conn->off[RECEIVED];
+	if (offset_of(conn, RECEIVED, BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq)) <= next)
+		return 0; /* nearly always */
+	off = offset_of(conn, RECEIVED, position(sk));
+	if (off <= next || refused(conn) || !watched(set))
 		return 0;
-	receive_run(conn, set, &run, conn->at[RECEIVED], off - conn->off[RECEIVED]);
+	receive_run(conn, set, &run, conn->at[RECEIVED] + (u32)next, off - next);
 	return 0;
 }

@@ -27,6 +27,7 @@ const (
 	TracepointMapRings               = "rings"
 	TracepointMapScratches           = "scratches"
 	TracepointMapSends               = "sends"
+	TracepointMapUnsentCloses        = "unsent_closes"
 	TracepointMapVerdicts            = "verdicts"
 	TracepointMapWatchedCgroups      = "watched_cgroups"
 	TracepointMapWatchedPids         = "watched_pids"
@@ -99,6 +100,7 @@ type TracepointMapSpecs struct {
 	Rings           *ebpf.MapSpec `ebpf:"rings"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Sends           *ebpf.MapSpec `ebpf:"sends"`
+	UnsentCloses    *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.MapSpec `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.MapSpec `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.MapSpec `ebpf:"watched_pids"`
@@ -141,6 +143,7 @@ type TracepointMaps struct {
 	Rings           *ebpf.Map `ebpf:"rings"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Sends           *ebpf.Map `ebpf:"sends"`
+	UnsentCloses    *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts        *ebpf.Map `ebpf:"verdicts"`
 	WatchedCgroups  *ebpf.Map `ebpf:"watched_cgroups"`
 	WatchedPids     *ebpf.Map `ebpf:"watched_pids"`
@@ -159,6 +162,7 @@ func (m *TracepointMaps) Close() error {
 		m.Rings,
 		m.Scratches,
 		m.Sends,
+		m.UnsentCloses,
 		m.Verdicts,
 		m.WatchedCgroups,
 		m.WatchedPids,

@@ -12,6 +12,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     // public/.gitkeep is copied, so that dist, which Go embeds, is never missing from a clone.
     emptyOutDir: true,
+    // The licences of what is bundled go with it.
+    license: { fileName: 'licenses.md' },
     chunkSizeWarningLimit: 700,
   },
   server: {

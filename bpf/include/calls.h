@@ -13,6 +13,26 @@ static __always_inline bool refused(const struct conn *conn)
 	return true;
 }
 
+/* The turn that a run of this direction belongs to; a new one has its whole allowance of bytes. */
+static __always_inline u32 turn_of(struct conn *conn, u32 direction)
+{
+	if (conn->last_direction != direction) {
+		conn->last_direction = direction;
+		conn->used[direction] = 0;
+		conn->turn++;
+	}
+	return conn->turn;
+}
+
+/* Nothing was sent after all: no turn has begun. */
+static __always_inline void take_back_turn(struct conn *conn)
+{
+	conn->last_direction = RECEIVED;
+	conn->turn--;
+}
+
+#define CALL_TURNS 1 /* in call.flags of a send: it began a turn */
+
 /*
  * A send begins. Its number is taken now, because its answer may be read by another thread before the call returns. The
  * stream offset is the kernel's own write position.
@@ -27,12 +47,14 @@ static __always_inline void send_enter(const struct sock *sk, const struct buffe
 
 	if (!set || !watched(set))
 		return;
-	conn = find_conn(sk, set);
+	conn = find_conn(sk, set, BLANK_SEND);
 	if (!conn || refused(conn))
 		return;
 	call.sk = (u64)sk;
 	call.time = bpf_ktime_get_ns();
 	call.seq = __sync_fetch_and_add(&conn->seq, 1);
+	call.flags = conn->last_direction != SENT ? CALL_TURNS : 0;
+	call.turn = turn_of(conn, SENT);
 	call.at = BPF_CORE_READ(tp, write_seq);
 	call.off = offset_of(conn, SENT, call.at);
 	call.end = call.off + left;
@@ -49,11 +71,12 @@ static __always_inline void send_run(struct conn *conn, const struct settings *s
 	run.slot = slot;
 	run.time = call->time;
 	run.seq = call->seq;
+	run.turn = call->turn;
 	run.off = call->off;
 	run.size = size;
 	run.direction = SENT;
 	run.buffer = call->buffer;
-	advance(conn, SENT, call->off + size, call->at + (u32)size);
+	conn->off[SENT] = call->off + size;
 	emit(conn, set, &run);
 }
 
@@ -78,6 +101,8 @@ static __always_inline void send_exit(const struct sock *sk, s64 ret, u32 slot)
 		send_run(conn, set, call, ret, slot);
 	else if (__sync_val_compare_and_swap(&conn->seq, call->seq + 1, call->seq) != call->seq + 1)
 		send_run(conn, set, call, 0, slot); /* a later number is out already: this one must not be missing */
+	else if (call->flags & CALL_TURNS)
+		take_back_turn(conn);
 out:
 	bpf_map_delete_elem(&sends, &id);
 }
@@ -89,7 +114,6 @@ out:
 static __always_inline void receive_run(struct conn *conn, const struct settings *set, struct run *run, u32 at, u64 size)
 {
 	u64 off = offset_of(conn, RECEIVED, at), end = off + size, next = conn->off[RECEIVED];
-	u32 total = size;
 
 	if (end <= next)
 		return;
@@ -103,10 +127,11 @@ static __always_inline void receive_run(struct conn *conn, const struct settings
 	}
 	run->time = bpf_ktime_get_ns();
 	run->seq = __sync_fetch_and_add(&conn->seq, 1);
+	run->turn = turn_of(conn, RECEIVED);
 	run->off = off;
 	run->size = size;
 	run->direction = RECEIVED;
-	advance(conn, RECEIVED, end, at + total);
+	conn->off[RECEIVED] = end;
 	emit(conn, set, run);
 }
 
@@ -120,9 +145,11 @@ static __always_inline void receive_enter(const struct sock *sk, const struct bu
 
 	if (!set || !watched(set))
 		return;
-	conn = find_conn(sk, set);
+	conn = find_conn(sk, set, BLANK_RECEIVE);
 	if (!conn || refused(conn))
 		return;
+	if ((flags & (MSG_PEEK | MSG_TRUNC)) == (MSG_PEEK | MSG_TRUNC))
+		return; /* asks for a length: nothing is copied, and a later call reads the bytes */
 	call.sk = (u64)sk;
 	call.at = BPF_CORE_READ(tp, copied_seq);
 	call.flags = flags;
@@ -179,8 +206,8 @@ static __always_inline void accepted(const struct sock *sk)
 
 	if (!set || !is_tcp(sk) || !watched(set))
 		return;
-	conn = find_conn(sk, set);
-	if (!conn || conn->accepted)
+	conn = find_conn(sk, set, BLANK_ACCEPT);
+	if (!conn || conn->accepted || conn->closed)
 		return;
 	if (!conn->announced)
 		announce(conn, set);
@@ -199,7 +226,7 @@ static __always_inline void accepted(const struct sock *sk)
 	event->header.conn = conn->id;
 	current_task(&event->header.task);
 	conn->owner = event->header.task;
-	event->waited = event->header.time - conn->opened;
+	event->waited = conn->existing ? ~0ULL : event->header.time - conn->opened; /* when it began to wait is not known */
 	bpf_ringbuf_submit(event, wakeup(ring, set));
 }
 

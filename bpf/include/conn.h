@@ -12,6 +12,19 @@ static __always_inline bool is_tcp(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
+/*
+ * The TCP socket under a socket that was opened for MPTCP, as every listener of a Go program is (net.ListenConfig, Go 1.24). What
+ * is accepted from one is plain TCP unless the client asked for more.
+ */
+static __always_inline const struct sock *tcp_of(const struct sock *sk)
+{
+	const struct mptcp_sock *mptcp = (const struct mptcp_sock *)sk;
+
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP || !bpf_core_field_exists(mptcp->first))
+		return sk;
+	return BPF_CORE_READ(mptcp, first);
+}
+
 static __always_inline u8 state_of(const struct sock *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -67,6 +80,11 @@ static __always_inline void *ring_of(const struct conn *conn)
 	return bpf_map_lookup_elem(&rings, &shard);
 }
 
+static __always_inline bool flagged(const struct sock *sk, u64 flag)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> flag & 1;
+}
+
 /* Readers wake when the ring holds a watermark's worth, or by their own timer: a wake-up costs more than the copy. */
 static __always_inline u64 wakeup(void *ring, const struct settings *set)
 {
@@ -76,9 +94,7 @@ static __always_inline u64 wakeup(void *ring, const struct settings *set)
 /* The kernel counts a received FIN as a byte; tcp_fin() leaves SOCK_DONE behind. */
 static __always_inline u64 bytes_received(const struct sock *sk)
 {
-	u64 fin = BPF_CORE_READ(sk, __sk_common.skc_flags) >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
-
-	return BPF_CORE_READ((const struct tcp_sock *)sk, bytes_received) - fin;
+	return BPF_CORE_READ((const struct tcp_sock *)sk, bytes_received) - flagged(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE));
 }
 
 static __always_inline void read_totals(struct conn_stats *stats, const struct conn *conn, const struct sock *sk)
@@ -133,19 +149,28 @@ static __always_inline void settle(struct conn *conn, const struct sock *sk, con
 	conn->established = 1;
 }
 
-static __always_inline struct conn *make_conn(const struct sock *sk, u8 role)
+/* An empty connection of this CPU's, with a number of its own, for add_conn. */
+static __always_inline struct conn *blank(u32 slot, u8 role)
 {
-	u64 key = (u64)sk, *last;
-	struct conn *conn;
+	struct conn *conn = bpf_map_lookup_elem(&blank_conn, &slot);
 	u32 zero = 0;
+	u64 *last = bpf_map_lookup_elem(&last_conn, &zero);
 
-	conn = bpf_map_lookup_elem(&blank_conn, &zero);
-	last = bpf_map_lookup_elem(&last_conn, &zero);
 	if (!conn || !last)
 		return NULL;
 	__builtin_memset(conn, 0, sizeof(*conn));
 	conn->id = __sync_fetch_and_add(last, 1) + 1;
 	conn->role = role;
+	return conn;
+}
+
+static __always_inline struct conn *make_conn(const struct sock *sk, u8 role)
+{
+	struct conn *conn = blank(BLANK_STATE, role);
+	u64 key = (u64)sk;
+
+	if (!conn)
+		return NULL;
 	if (bpf_map_update_elem(&conns, &key, conn, BPF_ANY)) {
 		count(COUNT_LOST_CONNS, 1);
 		return NULL;
@@ -153,20 +178,33 @@ static __always_inline struct conn *make_conn(const struct sock *sk, u8 role)
 	return bpf_map_lookup_elem(&conns, &key);
 }
 
+/* Still that connection: a closed socket has given its port back, and what it received can still be read. */
+static __always_inline bool same_conn(const struct conn *conn, const struct sock *sk)
+{
+	return conn->established && (conn->ports == ports_of(sk) || state_of(sk) == TCP_CLOSE);
+}
+
 /*
  * A connection whose beginning was not seen. A socket that came from a listener has inherited the listener's backlog limit
- * (sk_clone_lock copies it), one that connected never had any.
+ * (sk_clone_lock copies it), one that connected never had any. It enters the map complete and only once: a reader and a writer
+ * may come at the same time.
  */
-static __always_inline struct conn *adopt_conn(const struct sock *sk, const struct settings *set)
+static __always_inline struct conn *adopt_conn(const struct sock *sk, const struct settings *set, u32 slot)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
 	u8 state = state_of(sk);
+	u64 key = (u64)sk;
 	struct conn *conn;
 
 	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_SYN_SENT || state == TCP_SYN_RECV || state == TCP_NEW_SYN_RECV ||
 	    state == TCP_TIME_WAIT)
 		return NULL;
-	conn = make_conn(sk, BPF_CORE_READ(sk, sk_max_ack_backlog) ? ROLE_SERVER : ROLE_CLIENT);
+	conn = bpf_map_lookup_elem(&conns, &key);
+	if (conn && same_conn(conn, sk))
+		return conn;
+	if (conn)
+		bpf_map_delete_elem(&conns, &key); /* of a socket that had this address before, or its handshake's end was missed */
+	conn = blank(slot, BPF_CORE_READ(sk, sk_max_ack_backlog) ? ROLE_SERVER : ROLE_CLIENT);
 	if (!conn)
 		return NULL;
 	conn->existing = 1;
@@ -176,17 +214,21 @@ static __always_inline struct conn *adopt_conn(const struct sock *sk, const stru
 	conn->base_received = bytes_received(sk);
 	conn->base_retransmits = BPF_CORE_READ(tp, total_retrans);
 	settle(conn, sk, set, bpf_ktime_get_ns());
-	return conn;
+	bpf_map_update_elem(&conns, &key, conn, BPF_NOEXIST);
+	conn = bpf_map_lookup_elem(&conns, &key);
+	if (!conn)
+		count(COUNT_LOST_CONNS, 1);
+	return conn && same_conn(conn, sk) ? conn : NULL;
 }
 
-static __always_inline struct conn *find_conn(const struct sock *sk, const struct settings *set)
+static __always_inline struct conn *find_conn(const struct sock *sk, const struct settings *set, u32 slot)
 {
 	u64 key = (u64)sk;
 	struct conn *conn = bpf_map_lookup_elem(&conns, &key);
 
-	if (conn && conn->established && conn->ports == ports_of(sk))
+	if (conn && same_conn(conn, sk))
 		return conn;
-	return adopt_conn(sk, set);
+	return adopt_conn(sk, set, slot);
 }
 
 static __always_inline struct verdict *verdict_of(const struct conn *conn)
@@ -200,13 +242,9 @@ static __always_inline struct verdict *verdict_of(const struct conn *conn)
 /* Stream offset of a TCP sequence number that lies within 2 GiB of the last one seen. */
 static __always_inline u64 offset_of(const struct conn *conn, u32 direction, u32 at)
 {
-	return conn->off[direction] + (s64)(s32)(at - conn->at[direction]);
-}
+	u64 off = *(volatile const u64 *)&conn->off[direction];
 
-static __always_inline void advance(struct conn *conn, u32 direction, u64 off, u32 at)
-{
-	conn->off[direction] = off;
-	conn->at[direction] = at;
+	return off + (s64)(s32)(at - (conn->at[direction] + (u32)off));
 }
 
 #endif

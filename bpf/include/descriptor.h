@@ -3,7 +3,7 @@
 #ifndef TOPOSCOPE_DESCRIPTOR_H
 #define TOPOSCOPE_DESCRIPTOR_H
 
-static __always_inline const struct sock *socket_of(const struct task_struct *task, u64 fd)
+static __always_inline const struct sock *socket_of(const struct task_struct *task, u32 fd)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	const struct socket *sock;
@@ -22,7 +22,7 @@ static __always_inline const struct sock *socket_of(const struct task_struct *ta
 	return sk && is_tcp(sk) ? sk : NULL;
 }
 
-static __always_inline const struct sock *sock_of(u64 fd)
+static __always_inline const struct sock *sock_of(u32 fd)
 {
 	return socket_of((const struct task_struct *)bpf_get_current_task(), fd);
 }

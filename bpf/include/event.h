@@ -73,7 +73,7 @@ struct listen_event {
 
 struct accept_event {
 	struct event_header header;
-	u64 waited; /* ns from the handshake's end */
+	u64 waited; /* ns from the handshake's end; -1 when not known */
 };
 
 /* followed by head bytes from the start of the run and tail bytes from its end */
@@ -84,6 +84,8 @@ struct data_event {
 	u64 size;
 	u32 head;
 	u32 tail;
+	u32 turn; /* grows when the direction changes, also where events are lost */
+	u32 pad;
 };
 
 struct conn_stats {
@@ -99,6 +101,8 @@ struct close_event {
 	struct event_header header;
 	u64 seq;
 	u64 off[2];
+	u32 turn;
+	u32 pad;
 	struct conn_stats stats;
 };
 

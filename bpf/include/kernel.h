@@ -52,6 +52,7 @@ enum bpf_map_type {
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
 #define S_IFMT 00170000
@@ -103,6 +104,7 @@ struct sock_common {
 	unsigned long skc_flags;
 };
 enum sock_flags { /* asked for by name, as enum iter_type */
+	SOCK_DEAD,
 	SOCK_DONE,
 };
 struct socket;
@@ -124,6 +126,9 @@ struct tcp_sock {
 	u64 bytes_sent;
 	u64 bytes_retrans;
 	u64 bytes_received;
+};
+struct mptcp_sock {
+	struct sock *first;
 };
 struct inode {
 	unsigned short i_mode;

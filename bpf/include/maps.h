@@ -12,9 +12,10 @@ struct conn {
 	u64 active; /* of one older than capture: its last packet before it was first seen */
 	struct task_id owner;
 	u64 seq;
-	u64 off[2]; /* stream offset that is next, by direction … */
-	u32 at[2]; /* … and the TCP sequence number that stands for it */
+	u64 off[2]; /* stream offset that is next, by direction: one word, so that another CPU never reads half of a change */
+	u32 at[2]; /* the TCP sequence number of offset 0 */
 	u32 used[2]; /* bytes copied since the last turn */
+	u32 turn;
 	u64 base_sent, base_received, base_retransmits; /* the kernel's totals when we first saw it */
 	u32 ports; /* as the socket had them, to tell a reused struct sock */
 	u8 role;
@@ -25,6 +26,7 @@ struct conn {
 	u8 closed; /* EVENT_CLOSE is in the ring */
 	u8 last_direction;
 	u8 shard;
+	u8 ended; /* flags of EVENT_CLOSE, from when the kernel ended it */
 };
 
 enum buffer_kind { BUFFER_NONE = 0, BUFFER_ONE, BUFFER_KERNEL_IOV, BUFFER_USER_IOV };
@@ -47,6 +49,8 @@ struct call {
 	u64 end; /* write_seq + bytes left: the same through one call */
 	u32 at; /* TCP sequence number at entry */
 	u32 flags;
+	u32 turn;
+	u32 pad;
 	struct buffer buffer;
 };
 
@@ -126,10 +130,15 @@ struct {
 	__type(value, u64);
 } counters SEC(".maps");
 
-/* too large for the stack of 512 bytes: a connection that is being made */
+/*
+ * Too large for the stack of 512 bytes: a connection that is being made. One a kind of program: those of a trampoline and of an
+ * iterator can be interrupted by another kind.
+ */
+enum blank_slot { BLANK_STATE, BLANK_SEND, BLANK_RECEIVE, BLANK_ACCEPT, BLANK_EXISTING, BLANK_SLOTS };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, BLANK_SLOTS);
 	__type(key, u32);
 	__type(value, struct conn);
 } blank_conn SEC(".maps");
@@ -167,6 +176,15 @@ static __always_inline struct scratch *get_scratch(u32 slot)
 
 	return bpf_map_lookup_elem(&scratches, &key);
 }
+
+/* ends of connections that found no room in their ring: user space fetches them, because a loss at the end shows nowhere else */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct close_event);
+} unsent_closes SEC(".maps");
 
 struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -28,6 +28,7 @@ struct run {
 	u32 direction;
 	u32 skb_offset;
 	u32 slot; /* enum scratch_slot */
+	u32 turn;
 	const struct sk_buff *skb; /* else buffer */
 	struct buffer buffer;
 };
@@ -66,13 +67,8 @@ static __always_inline void portion_of(struct portion *part, struct conn *conn, 
 	struct verdict *verdict = verdict_of(conn);
 	u32 head = verdict ? verdict->head : set->undecided_head;
 	u32 tail = verdict ? verdict->tail : 0;
-	u32 used;
+	u32 used = conn->used[direction];
 
-	if (conn->last_direction != direction) {
-		conn->last_direction = direction;
-		conn->used[direction] = 0;
-	}
-	used = conn->used[direction];
 	head = head > used + HEAD_MIN ? head - used : HEAD_MIN;
 	if (head > HEAD_MAX)
 		head = HEAD_MAX;
@@ -174,6 +170,7 @@ static __always_inline void fill_data(struct data_event *event, const struct con
 	event->seq = run->seq;
 	event->off = run->off;
 	event->size = run->size;
+	event->turn = run->turn;
 }
 
 static __always_inline bool emit_record(void *ring, const struct settings *set, struct scratch *scratch)
@@ -192,7 +189,7 @@ static __always_inline void emit(struct conn *conn, const struct settings *set, 
 	void *ring = ring_of(conn);
 	struct scratch *scratch = get_scratch(run->slot);
 	struct portion part;
-	u64 head;
+	u64 head, tail;
 
 	if (!ring || !scratch)
 		return;
@@ -202,7 +199,8 @@ static __always_inline void emit(struct conn *conn, const struct settings *set, 
 	fill_data(&scratch->event, conn, run);
 	head = copy_bytes(scratch, 0, run, 0, part.head);
 	scratch->event.head = head;
-	scratch->event.tail = part.tail ? copy_bytes(scratch, head, run, run->size - part.tail, part.tail) : 0;
+	tail = part.tail ? copy_bytes(scratch, head, run, run->size - part.tail, part.tail) : 0;
+	scratch->event.tail = tail == part.tail ? tail : 0; /* a tail ends where its run does, or is none */
 	count(emit_record(ring, set, scratch) ? COUNT_EVENTS : COUNT_LOST_RING, 1);
 }
 

@@ -58,6 +58,9 @@ type host struct {
 }
 
 func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
+	if len(cfg.RemoteWrite) > 0 {
+		log.Warn("remote_write is validated, but this version sends nothing")
+	}
 	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry()}
 	var err error
 	h.probe, err = probe.New(probe.Options{

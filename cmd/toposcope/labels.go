@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/toposcope/toposcope/cmd/internal/config"
+	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/collector/probe"
+	"github.com/toposcope/toposcope/collector/ring"
 	"github.com/toposcope/toposcope/labeler"
 	"github.com/toposcope/toposcope/labeler/all"
 )
@@ -28,6 +32,55 @@ func applyFilter(cfg labeler.FilterConfig, l *labeler.Labeler, p *probe.Probe) e
 		return p.WatchAll() // the kernel need not ask
 	}
 	return nil
+}
+
+// judge is where process events go: the labeler names and judges, and the kernel, which watches no process between its exec and
+// the verdict, is told the verdict each time.
+type judge struct {
+	*labeler.Labeler
+	watch *watch
+}
+
+var _ ring.Processes = judge{}
+
+func (j judge) Exec(e *event.Exec) {
+	j.Labeler.Exec(e)
+	j.settle(e.Task)
+}
+
+func (j judge) settle(t event.Task) {
+	a := labeler.Exclude
+	if j.Watched(t) {
+		a = labeler.Include
+	}
+	j.watch.SetPID(t.PID, a)
+}
+
+// pendingFor is the longest that a process is left unjudged, should the event of its exec have been lost.
+const pendingFor = 2 * time.Second
+
+// run judges what was left over until ctx ends.
+func (j judge) run(ctx context.Context) error {
+	ticker := time.NewTicker(pendingFor / 2)
+	defer ticker.Stop()
+	waiting := map[uint32]bool{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		pids, err := j.watch.probe.PendingPIDs()
+		j.watch.report(err)
+		still := map[uint32]bool{}
+		for _, pid := range pids {
+			if waiting[pid] {
+				j.settle(event.Task{PID: pid})
+			}
+			still[pid] = true
+		}
+		waiting = still
+	}
 }
 
 // watch writes the labeler's decisions to the kernel's watch map.

@@ -97,9 +97,11 @@ func (h *host) run(ctx context.Context) error {
 	written := make(chan error, 1)
 	go func() { written <- h.writer.Run(writing) }()
 
+	judges := judge{h.labeler, &watch{h.probe, h.log.With("stage", "labeler")}}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return judges.run(ctx) })
 	group.Go(func() error {
-		if err := h.pipeline.Run(ctx, h.labeler); err != nil {
+		if err := h.pipeline.Run(ctx, judges); err != nil {
 			return fmt.Errorf("capturing: %w", err)
 		}
 		return nil

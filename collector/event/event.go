@@ -126,6 +126,11 @@ type Segment struct {
 	// Seq numbers the segments of a connection, both directions together, from 0 without a gap. Segments may arrive
 	// out of order by a few; a number that never comes was lost.
 	Seq uint64
+	// Turn numbers the runs of segments of one direction: it grows by one whenever the direction changes, also where the
+	// segments between were lost. A connection's first turn is 0 when it sends first, 1 when it receives first. A source that
+	// cannot tell leaves Turns false.
+	Turn  uint32
+	Turns bool
 	// Off is the position of Data[0] in the stream of Dir.
 	Off      uint64
 	Datagram bool
@@ -156,6 +161,9 @@ type Closed struct {
 	Conn ConnID
 	// Seq is one past the last Segment's, so that a loss at the end shows.
 	Seq uint64
+	// Turn is the last one's number, when Turns is set; see Segment.
+	Turn  uint32
+	Turns bool
 	// Sent and Received are the final stream offsets.
 	Sent, Received uint64
 	Reason         CloseReason

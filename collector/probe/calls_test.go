@@ -130,6 +130,11 @@ func calls(t *testing.T) []call {
 			p.recv(100, unix.MSG_PEEK)
 			p.read(len(text))
 		}, text, len(text), len(text)},
+		{"MSG_PEEK with MSG_TRUNC asks for the length, then read", func(p pair) {
+			_, _ = p.client.Write(text)
+			p.recv(1<<20, unix.MSG_PEEK|unix.MSG_TRUNC)
+			p.read(len(text))
+		}, text, len(text), len(text)},
 		{"MSG_TRUNC throws bytes away", func(p pair) {
 			_, _ = p.client.Write(text)
 			p.recv(100, unix.MSG_TRUNC)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -80,17 +81,19 @@ func (p *Probe) watchTotals(ctx context.Context) error {
 }
 
 func (p *Probe) readTotals() {
-	newest := make([]event.ConnID, len(p.shards)) // what each shard knew before the kernel was asked
+	// What each shard knew before the kernel was asked. A number says nothing: it is given when a connect begins.
+	opened := make([]uint64, len(p.shards))
 	for i, s := range p.shards {
-		answer := make(chan event.ConnID, 1)
-		if s.post(func(s *shard) { answer <- s.newest }) {
+		answer := make(chan uint64, 1)
+		if s.post(func(s *shard) { answer <- s.opened }) {
 			select {
-			case newest[i] = <-answer:
+			case opened[i] = <-answer:
 			case <-time.After(time.Second):
 				return // the shard is behind: leave it in peace
 			}
 		}
 	}
+	p.fetchCloses()
 	b, err := p.iterate(bpf.SocketsProgConnTotals, bpf.SocketsMapConns)
 	if err != nil {
 		return
@@ -114,8 +117,30 @@ func (p *Probe) readTotals() {
 			for j := range totals[i] {
 				s.handler.Handle(&totals[i][j])
 			}
-			s.closeMissing(living[i], newest[i])
+			s.whenRead(func() { s.closeMissing(living[i], math.MaxUint64, opened[i]) })
 		})
+	}
+}
+
+// fetchCloses takes the ends of connections that found no room in a ring to their shards.
+func (p *Probe) fetchCloses() {
+	m := p.maps[bpf.SocketsMapUnsentCloses]
+	var (
+		id   uint64
+		end  bpf.SocketsCloseEvent
+		gone []uint64
+	)
+	for it := m.Iterate(); it.Next(&id, &end); {
+		record := end
+		i := int(end.Stats.Shard)
+		if i >= len(p.shards) || p.shards[i].post(func(s *shard) { s.take(ring.Bytes(&record)) }) {
+			gone = append(gone, id)
+		}
+	}
+	for _, id := range gone {
+		if err := ignoreMissing(m.Delete(id)); err != nil {
+			p.log.Error("An end of a connection could not be taken out of its map", "err", err)
+		}
 	}
 }
 

@@ -229,6 +229,37 @@ func TestAcceptWait(t *testing.T) {
 	})
 }
 
+// TestListening wants the listeners there are, those that come, and those that go.
+func TestListening(t *testing.T) {
+	before, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer before.Close()
+	r, _ := capture(t, "auto")
+	after, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	await := func(l net.Listener, open bool) {
+		t.Helper()
+		eventually(t, func() error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, e := range r.listen {
+				if e.Local == l.Addr().(*net.TCPAddr).AddrPort() && e.Open == open && e.Task.PID == uint32(os.Getpid()) {
+					return nil
+				}
+			}
+			return fmt.Errorf("no listener %v, open %v, in %+v", l.Addr(), open, r.listen)
+		})
+	}
+	await(before, true)
+	await(after, true)
+	after.Close()
+	await(after, false)
+}
+
 // TestRefused wants a failed connect with its error and its task.
 func TestRefused(t *testing.T) {
 	r, _ := capture(t, "auto")

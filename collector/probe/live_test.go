@@ -22,6 +22,7 @@ type recorder struct {
 	mu     sync.Mutex
 	conns  map[event.ConnID]*record
 	failed []event.ConnectFailed
+	listen []event.Listening
 }
 
 type record struct {
@@ -48,9 +49,12 @@ func (r *recorder) Handle(ev event.Event) {
 		r.conns[ev.Conn] = &record{open: *ev, seqs: map[uint64]bool{}, tasks: map[uint32]bool{}}
 	case *event.Accepted:
 		if c := r.conns[ev.Conn]; c != nil {
+			c.after("accepted")
 			a := *ev
 			c.accept = &a
 		}
+	case *event.Listening:
+		r.listen = append(r.listen, *ev)
 	case *event.ConnectFailed:
 		r.failed = append(r.failed, *ev)
 	case *event.Closed:
@@ -63,6 +67,7 @@ func (r *recorder) Handle(ev event.Event) {
 		if c == nil {
 			return
 		}
+		c.after("a segment")
 		if c.seqs[ev.Seq] {
 			c.errs = append(c.errs, fmt.Errorf("number %d came twice", ev.Seq))
 		}
@@ -80,13 +85,26 @@ func (r *recorder) Handle(ev event.Event) {
 	}
 }
 
+// after notes what comes when the connection was said to have ended.
+func (c *record) after(what string) {
+	if c.closed != nil {
+		c.errs = append(c.errs, fmt.Errorf("%s after the end", what))
+	}
+}
+
 // capture runs a probe by one way until the test ends. The test's own traffic is watched.
 func capture(t *testing.T, method string) (*recorder, *probe.Probe) {
+	t.Helper()
+	return captureWith(t, probe.Options{Method: method})
+}
+
+func captureWith(t *testing.T, opts probe.Options) (*recorder, *probe.Probe) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("capture needs root")
 	}
-	p, err := probe.New(probe.Options{Method: method, Self: 1, Shards: 1})
+	opts.Self, opts.Shards = 1, 1
+	p, err := probe.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"os"
 	"runtime"
@@ -110,7 +111,9 @@ func (p *Probe) forgetConns() error {
 		return fmt.Errorf("reading the last connection's number: %w", err)
 	}
 	for _, s := range p.shards {
-		s.post(func(s *shard) { s.closeMissing(nil, event.ConnID(last)) })
+		s.post(func(s *shard) {
+			s.whenRead(func() { s.closeMissing(nil, event.ConnID(last), math.MaxUint64) })
+		})
 	}
 	return nil
 }

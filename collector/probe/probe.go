@@ -16,6 +16,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/toposcope/toposcope/bpf"
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/collector/ring"
 )
@@ -115,6 +116,7 @@ func (p *Probe) Run(ctx context.Context, handlers []Handler, processes ring.Proc
 	for i, s := range p.shards {
 		group.Go(func() error { return s.run(ctx, handlers[i]) })
 	}
+	group.Go(func() error { return p.procs.run(ctx, p.maps[bpf.SocketsMapProcessRing].FD()) })
 	group.Go(func() error {
 		if err := p.SetEnabled(ctx, true); err != nil {
 			return err
@@ -176,7 +178,7 @@ func (p *Probe) SetEnabled(_ context.Context, on bool) error {
 	}
 	if err := p.attach(); err != nil {
 		p.detach()
-		return err
+		return errors.Join(err, p.forgetConns())
 	}
 	p.enabled = true
 	return p.findExisting()

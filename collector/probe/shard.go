@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/collector/ring"
@@ -27,15 +29,22 @@ type shard struct {
 	posted  chan func(*shard) // work for the shard's goroutine from others
 
 	handler Handler
-	open    map[event.ConnID]struct{}
-	newest  event.ConnID
+	open    map[event.ConnID]uint64 // by their order of opening
+	opened  uint64
+	awaited []awaited
 	bad     uint64
+}
+
+// awaited is work that waits until the ring has been read up to where it was.
+type awaited struct {
+	unread int // bytes
+	work   func()
 }
 
 func newShard(r *ringbuf.Reader, clock *ring.Clock, procs *processReader, log *slog.Logger) *shard {
 	return &shard{
 		reader: r, decoder: ring.NewDecoder(clock), procs: procs, log: log,
-		posted: make(chan func(*shard), 64), open: map[event.ConnID]struct{}{},
+		posted: make(chan func(*shard), 64), open: map[event.ConnID]uint64{},
 	}
 }
 
@@ -83,6 +92,9 @@ func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
 		}
 		s.procs.drain(ring.Time(record.RawSample)) // a process is known before its first bytes are handled
 		s.take(record.RawSample)
+		if len(s.awaited) > 0 {
+			s.tookBytes((len(record.RawSample) + recordHeader + 7) &^ 7)
+		}
 	}
 	return nil
 }
@@ -97,8 +109,8 @@ func (s *shard) take(record []byte) {
 	}
 	switch ev := ev.(type) {
 	case *event.Opened:
-		s.open[ev.Conn] = struct{}{}
-		s.newest = max(s.newest, ev.Conn)
+		s.opened++
+		s.open[ev.Conn] = s.opened
 	case *event.Closed:
 		delete(s.open, ev.Conn)
 	}
@@ -117,10 +129,34 @@ func (s *shard) work() {
 	}
 }
 
-// closeMissing ends the connections, up to the number newest, that are not among the living: their close was lost.
-func (s *shard) closeMissing(living map[event.ConnID]bool, newest event.ConnID) {
-	for id := range s.open {
-		if id <= newest && !living[id] {
+// recordHeader is what the kernel puts before each record of a ring.
+const recordHeader = 8
+
+// whenRead does work once all that is in the ring now has been handled.
+func (s *shard) whenRead(work func()) {
+	if unread := s.reader.AvailableBytes(); unread > 0 {
+		s.awaited = append(s.awaited, awaited{unread, work})
+		return
+	}
+	work()
+}
+
+func (s *shard) tookBytes(n int) {
+	for i := range s.awaited {
+		s.awaited[i].unread -= n
+	}
+	for len(s.awaited) > 0 && s.awaited[0].unread <= 0 {
+		work := s.awaited[0].work
+		s.awaited = s.awaited[1:]
+		work()
+	}
+}
+
+// closeMissing ends the connections, up to the number newest and the opened-th to be opened here, that are not among the living:
+// their close was lost. What is still in the ring must have been handled: a close may be there.
+func (s *shard) closeMissing(living map[event.ConnID]bool, newest event.ConnID, opened uint64) {
+	for id, order := range s.open {
+		if id <= newest && order <= opened && !living[id] {
 			delete(s.open, id)
 			s.handler.Handle(&event.Closed{Conn: id, Reason: event.CloseReset, Time: time.Now()})
 		}
@@ -136,6 +172,7 @@ type processReader struct {
 	log    *slog.Logger
 	to     ring.Processes
 	record ringbuf.Record
+	hurry  atomic.Bool   // processes are judged: each one that comes waits for its verdict
 	held   atomic.Uint64 // time of the record that was read and is not due yet; 0 when there is none
 }
 
@@ -158,6 +195,29 @@ func (p *processReader) drain(until uint64) {
 		}
 		p.held.Store(0) // not before: another shard must wait until this has been told
 	}
+}
+
+// run hands process events on as soon as they come: a process that has become another program is not watched until it has been
+// judged. Without it they wait for the next bytes of a shard, or its tick.
+func (p *processReader) run(ctx context.Context, ringFD int) error {
+	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("waiting for processes: %w", err)
+	}
+	defer unix.Close(poll)
+	if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, ringFD, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(ringFD)}); err != nil {
+		return fmt.Errorf("waiting for processes: %w", err)
+	}
+	events := make([]unix.EpollEvent, 1)
+	for ctx.Err() == nil {
+		if _, err := unix.EpollWait(poll, events, 100); err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("waiting for processes: %w", err)
+		}
+		if p.hurry.Load() {
+			p.drain(ring.Now())
+		}
+	}
+	return nil
 }
 
 // read reads the next record, without waiting for one.

@@ -24,13 +24,15 @@ const (
 // WatchAll lets every process be watched, without asking the watch maps; it is the state after New.
 func (p *Probe) WatchAll() error { return p.filter(false, Include) }
 
-// WatchBy makes the kernel ask the watch maps on every call; unlisted is what happens to a process that is in none.
+// WatchBy makes the kernel ask the watch maps on every call; unlisted is what happens to a process that is in none. From then on
+// a process that calls exec is Pending until WatchPID says what it is.
 func (p *Probe) WatchBy(unlisted Action) error { return p.filter(true, unlisted) }
 
 func (p *Probe) filter(on bool, unlisted Action) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.filtering, p.unlisted = on, unlisted
+	p.procs.hurry.Store(on)
 	return p.writeSettings(p.enabled)
 }
 
@@ -48,6 +50,25 @@ func (p *Probe) ForgetPID(pid uint32) error {
 		return fmt.Errorf("removing process %d from the watch map: %w", pid, err)
 	}
 	return nil
+}
+
+// PendingPIDs are the processes that wait to be judged.
+func (p *Probe) PendingPIDs() ([]uint32, error) {
+	var (
+		list   []uint32
+		pid    uint32
+		action uint8
+	)
+	it := p.maps[bpf.SocketsMapWatchedPids].Iterate()
+	for it.Next(&pid, &action) {
+		if Action(action) == Pending {
+			list = append(list, pid)
+		}
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("reading the watch map: %w", err)
+	}
+	return list, nil
 }
 
 // WatchCgroup sets what happens to the processes of a cgroup (v2 id) that are not listed themselves.

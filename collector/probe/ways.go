@@ -68,8 +68,8 @@ func ways() []way {
 	return []way{
 		{"fexit", "BPF trampolines on the socket functions", []group{{
 			"fexit", bpf.LoadFexit,
-			slices.Concat(programs("fentry_send", "fexit_send", "fentry_receive", "fexit_receive", "fexit_accept"),
-				optional("fentry_sendpage", "fexit_sendpage", "fentry_splice", "fexit_splice")),
+			slices.Concat(programs("fexit_send", "fentry_send", "fexit_receive", "fentry_receive", "fexit_accept"),
+				optional("fexit_sendpage", "fentry_sendpage", "fexit_splice", "fentry_splice")),
 		}}},
 		{"kprobe", "kprobes on the socket functions", []group{{
 			"kprobe", bpf.LoadKprobe,

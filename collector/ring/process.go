@@ -52,7 +52,8 @@ func exec(b []byte) (*event.Exec, error) {
 	if len(b) < int(fixed) {
 		return nil, fmt.Errorf("%w: %d bytes of an exec", ErrRecord, len(b))
 	}
-	r := (*bpf.SocketsExecEvent)(unsafe.Pointer(unsafe.SliceData(b))) // Environ is not to be touched: it may be cut
+	r := &bpf.SocketsExecEvent{} // a copy: the record may end before the structure does
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r)), b[:fixed])
 	environ := b[fixed:]
 	if int(r.EnvironLen) > len(environ) {
 		return nil, fmt.Errorf("%w: an environment of %d bytes in %d", ErrRecord, r.EnvironLen, len(environ))

@@ -45,6 +45,11 @@ func as[T any](b []byte) (*T, error) {
 	return (*T)(unsafe.Pointer(unsafe.SliceData(b))), nil
 }
 
+// Bytes is a record that did not come by a ring.
+func Bytes(r *bpf.SocketsCloseEvent) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(r)), unsafe.Sizeof(*r))
+}
+
 // Decode decodes a connection's record. b must be aligned to 8 bytes, as a heap buffer is. The Data of a Segment points into b.
 func (d *Decoder) Decode(b []byte) (event.Event, error) {
 	header, err := as[bpf.SocketsEventHeader](b)
@@ -102,6 +107,7 @@ func (d *Decoder) data(b []byte) (event.Event, error) {
 	s.Source = event.SourceSocket
 	s.Dir = event.Dir(r.Header.Direction & 1)
 	s.Seq, s.Off, s.Size = r.Seq, r.Off, int(r.Size)
+	s.Turn, s.Turns = r.Turn, true
 	s.Task = task(r.Header.Task)
 	s.Data = payload[:head:head]
 	s.Tail = payload[head : head+tail : head+tail]
@@ -153,6 +159,8 @@ func (d *Decoder) close(b []byte) (event.Event, error) {
 	d.closed = event.Closed{
 		Conn:     event.ConnID(r.Header.Conn),
 		Seq:      r.Seq,
+		Turn:     r.Turn,
+		Turns:    true,
 		Sent:     r.Off[event.Sent],
 		Received: r.Off[event.Received],
 		Time:     d.clock.Wall(r.Header.Time),

@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"reflect"
@@ -58,10 +59,10 @@ func TestDecode(t *testing.T) {
 					h := header(bpf.SocketsEventTypeEVENT_DATA)
 					h.Direction = 1
 					return h
-				}(), Seq: 11, Off: 12, Size: 100, Head: 3, Tail: 2,
+				}(), Seq: 11, Off: 12, Size: 100, Head: 3, Tail: 2, Turn: 9,
 			}, "abcyz rest of the room"),
 			&event.Segment{
-				Conn: 7, Dir: event.Received, Seq: 11, Off: 12, Task: tasked, Data: []byte("abc"), Tail: []byte("yz"), Size: 100, Time: at,
+				Conn: 7, Dir: event.Received, Seq: 11, Turn: 9, Turns: true, Off: 12, Task: tasked, Data: []byte("abc"), Tail: []byte("yz"), Size: 100, Time: at,
 			},
 		},
 		{
@@ -84,9 +85,9 @@ func TestDecode(t *testing.T) {
 				h := header(bpf.SocketsEventTypeEVENT_CLOSE)
 				h.Flags = uint8(bpf.SocketsEventFlagFLAG_RESET)
 				return h
-			}(), Seq: 3, Off: [2]uint64{4, 5}, Stats: bpf.SocketsConnStats{Conn: 7, Sent: 4, Received: 5, Retransmits: 1, Rtt: 6}}, ""),
+			}(), Seq: 3, Turn: 8, Off: [2]uint64{4, 5}, Stats: bpf.SocketsConnStats{Conn: 7, Sent: 4, Received: 5, Retransmits: 1, Rtt: 6}}, ""),
 			&event.Closed{
-				Conn: 7, Seq: 3, Sent: 4, Received: 5, Reason: event.CloseReset, Time: at,
+				Conn: 7, Seq: 3, Turn: 8, Turns: true, Sent: 4, Received: 5, Reason: event.CloseReset, Time: at,
 				Stats: event.Stats{Conn: 7, Sent: 4, Received: 5, Retransmits: 1, RTT: 6, Time: at},
 			},
 		},
@@ -169,7 +170,7 @@ func TestDecodeProcess(t *testing.T) {
 	fork := bpf.SocketsForkEvent{Header: header(bpf.SocketsEventTypeEVENT_FORK), Parent: bpf.SocketsTaskId{Pid: 9}}
 	exit := bpf.SocketsExitEvent{Header: header(bpf.SocketsEventTypeEVENT_EXIT)}
 	d, to := newDecoder(t), &processes{}
-	for _, b := range [][]byte{bytesOf(&exec, "")[:cut], bytesOf(&fork, ""), bytesOf(&exit, "")} {
+	for _, b := range [][]byte{bytes.Clone(bytesOf(&exec, "")[:cut]), bytesOf(&fork, ""), bytesOf(&exit, "")} {
 		if err := DecodeProcess(b, d.clock, to); err != nil {
 			t.Fatal(err)
 		}

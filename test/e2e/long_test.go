@@ -7,8 +7,8 @@ import (
 	"github.com/toposcope/toposcope/test/load/servers"
 )
 
-// TestLong: the load of the nightly run, five times in a row. Every run is reported with what was not sent; where events were lost,
-// what is missing may be no more than the edge says it misses.
+// TestLong: the load of the nightly run, five times in a row. Every run is reported with what was not sent; where events
+// were lost, what was counted and what the edge says it lost must be what was sent.
 func TestLong(t *testing.T) {
 	requireHost(t, "nginx")
 	if !*long {

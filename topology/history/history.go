@@ -151,6 +151,27 @@ func (h *History) Edge(ctx context.Context, id string, q Query) (*topology.EdgeD
 	return out, nil
 }
 
+// always is a series that is written from the first write to the last.
+const always = "toposcope_build_info"
+
+// clip moves the window's start to where recording began: a rate over time that nobody looked at would be too low.
+func (h *History) clip(ctx context.Context, q *Query) error {
+	var first time.Time
+	err := h.source.Select(ctx, always, nil, q.Window.Start.Add(-h.opt.Lookback), q.Window.End, func(s *Series) error {
+		if t := s.Samples[0].Time; first.IsZero() || t.Before(first) {
+			first = t
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if first.After(q.Window.Start) && first.Before(q.Window.End) {
+		q.Window.Start = first
+	}
+	return nil
+}
+
 // check fills q's defaults in.
 func (q *Query) check() error {
 	if !q.Window.End.After(q.Window.Start) {

@@ -103,6 +103,9 @@ func (h *History) totals(ctx context.Context, q *Query) (*topology.Totals, error
 	if err := q.check(); err != nil {
 		return nil, err
 	}
+	if err := h.clip(ctx, q); err != nil {
+		return nil, err
+	}
 	p, err := h.readPlaces(ctx, q)
 	if err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ export interface paths {
         /** Evaluate a PromQL expression at one time */
         get: operations["query"];
         put?: never;
-        /** Evaluate a PromQL expression at one time */
+        /** The same with the parameters in a form */
         post: operations["queryByForm"];
         delete?: never;
         options?: never;
@@ -154,7 +154,7 @@ export interface paths {
         /** Evaluate a PromQL expression over a range of time */
         get: operations["queryRange"];
         put?: never;
-        /** Evaluate a PromQL expression over a range of time */
+        /** The same with the parameters in a form */
         post: operations["queryRangeByForm"];
         delete?: never;
         options?: never;
@@ -172,7 +172,7 @@ export interface paths {
         /** Exemplars of a PromQL expression's series */
         get: operations["queryExemplars"];
         put?: never;
-        /** Exemplars of a PromQL expression's series */
+        /** The same with the parameters in a form */
         post: operations["queryExemplarsByForm"];
         delete?: never;
         options?: never;
@@ -190,7 +190,7 @@ export interface paths {
         /** Series that match */
         get: operations["series"];
         put?: never;
-        /** Series that match */
+        /** The same with the parameters in a form */
         post: operations["seriesByForm"];
         delete?: never;
         options?: never;
@@ -208,7 +208,7 @@ export interface paths {
         /** Names of labels */
         get: operations["labels"];
         put?: never;
-        /** Names of labels */
+        /** The same with the parameters in a form */
         post: operations["labelsByForm"];
         delete?: never;
         options?: never;
@@ -294,7 +294,7 @@ export interface paths {
         /** A PromQL expression, laid out */
         get: operations["formatQuery"];
         put?: never;
-        /** A PromQL expression, laid out */
+        /** The same with the parameters in a form */
         post: operations["formatQueryByForm"];
         delete?: never;
         options?: never;
@@ -553,10 +553,15 @@ export interface components {
                 match: {
                     namespace?: string;
                     pod?: string;
-                    pod_labels?: Record<string, string>;
-                    pod_annotations?: Record<string, string>;
+                    pod_labels?: {
+                        [key: string]: string;
+                    };
+                    pod_annotations?: {
+                        [key: string]: string;
+                    };
                     container?: string;
                     workload?: string;
+                    service?: string;
                     systemd_unit?: string;
                     executable?: string;
                     process?: string;
@@ -589,7 +594,9 @@ export interface components {
     responses: {
         /** @description What is wrong */
         Problem: {
-            headers: Record<string, unknown>;
+            headers: {
+                [name: string]: unknown;
+            };
             content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
@@ -687,7 +694,9 @@ export interface operations {
         responses: {
             /** @description The graph */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["Graph"];
                 };
@@ -722,7 +731,9 @@ export interface operations {
         responses: {
             /** @description The node */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["NodeDetail"];
                 };
@@ -755,7 +766,9 @@ export interface operations {
         responses: {
             /** @description The edge */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["EdgeDetail"];
                 };
@@ -774,7 +787,9 @@ export interface operations {
         responses: {
             /** @description The status */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["Status"];
                 };
@@ -793,7 +808,9 @@ export interface operations {
         responses: {
             /** @description The state */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["Capture"];
                 };
@@ -816,7 +833,9 @@ export interface operations {
         responses: {
             /** @description The new state */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["Capture"];
                 };
@@ -835,7 +854,9 @@ export interface operations {
         responses: {
             /** @description The filter, and where it comes from */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -858,7 +879,9 @@ export interface operations {
         responses: {
             /** @description The filter now in force */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -877,7 +900,9 @@ export interface operations {
         responses: {
             /** @description The filter now in force */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["FiltersInForce"];
                 };
@@ -896,7 +921,9 @@ export interface operations {
         responses: {
             /** @description The document */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/yaml": string;
                 };
@@ -919,14 +946,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -935,28 +966,31 @@ export interface operations {
     };
     queryByForm: {
         parameters: {
-            query?: {
-                query?: string;
-                time?: string;
-                timeout?: string;
-                limit?: number;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -981,14 +1015,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -997,30 +1035,31 @@ export interface operations {
     };
     queryRangeByForm: {
         parameters: {
-            query?: {
-                query?: string;
-                start?: string;
-                end?: string;
-                step?: string;
-                timeout?: string;
-                limit?: number;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1042,14 +1081,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1058,27 +1101,31 @@ export interface operations {
     };
     queryExemplarsByForm: {
         parameters: {
-            query?: {
-                query?: string;
-                start?: string;
-                end?: string;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1101,14 +1148,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1117,28 +1168,31 @@ export interface operations {
     };
     seriesByForm: {
         parameters: {
-            query?: {
-                "match[]"?: string[];
-                start?: string;
-                end?: string;
-                limit?: number;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1161,14 +1215,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1177,28 +1235,31 @@ export interface operations {
     };
     labelsByForm: {
         parameters: {
-            query?: {
-                "match[]"?: string[];
-                start?: string;
-                end?: string;
-                limit?: number;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1223,14 +1284,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1251,14 +1316,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1278,14 +1347,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1303,14 +1376,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1330,14 +1407,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1346,25 +1427,31 @@ export interface operations {
     };
     formatQueryByForm: {
         parameters: {
-            query?: {
-                query?: string;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/x-www-form-urlencoded": Record<string, never>;
+            };
+        };
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1382,14 +1469,18 @@ export interface operations {
         responses: {
             /** @description Prometheus's answer */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusAnswer"];
                 };
             };
             /** @description Prometheus's error */
             default: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "application/json": components["schemas"]["PrometheusError"];
                 };
@@ -1407,7 +1498,9 @@ export interface operations {
         responses: {
             /** @description The series */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "text/plain": string;
                 };
@@ -1425,7 +1518,9 @@ export interface operations {
         responses: {
             /** @description It does */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "text/plain": string;
                 };
@@ -1443,7 +1538,9 @@ export interface operations {
         responses: {
             /** @description Ready */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "text/plain": string;
                 };
@@ -1462,7 +1559,9 @@ export interface operations {
         responses: {
             /** @description Applied */
             200: {
-                headers: Record<string, unknown>;
+                headers: {
+                    [name: string]: unknown;
+                };
                 content: {
                     "text/plain": string;
                 };

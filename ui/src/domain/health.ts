@@ -44,5 +44,6 @@ export function severity(health: Health): number {
 
 /** Stroke width of an edge: logarithmic, so that 10/s and 10k/s can both be seen and told apart. */
 export function edgeWidth(requestsPerSecond: number): number {
-  return Math.min(7, 1.25 + Math.log10(1 + requestsPerSecond) * 1.25);
+  // In quarters of a pixel: a rate that trembles does not make its edge tremble.
+  return Math.min(7, Math.round((1.25 + Math.log10(1 + requestsPerSecond) * 1.25) * 4) / 4);
 }

@@ -48,7 +48,7 @@ export function MapPage() {
 
   return (
     <div className="app">
-      <Header search={graph && <SearchBox topology={topology} onPick={pick} />}>
+      <Header search={topology.nodes.length > 0 && <SearchBox topology={topology} onPick={pick} />}>
         <CaptureDot capture={capture} />
         {view.range.kind === 'relative' && <LiveButton live={view.live} onChange={(live) => { update({ live }, { replace: true }); }} />}
         <RangePicker range={view.range} onChange={(range) => { update({ range }); }} />

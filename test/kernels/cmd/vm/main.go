@@ -75,6 +75,11 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return boot(ctx, k, job, *console)
+}
+
+// boot runs the job and returns its exit status.
+func boot(ctx context.Context, k kernels.Kernel, job kernels.Job, console bool) (int, error) {
 	// A name with a slash is a program of the host; one without is looked up in the guest (-bin, busybox).
 	if prog := job.Cmd[0]; strings.ContainsRune(prog, filepath.Separator) {
 		job.Binaries = append(job.Binaries, prog)
@@ -82,7 +87,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	}
 	res, err := kernels.Run(ctx, k, job)
 	if err != nil {
-		if !*console && len(res.Console) > 0 {
+		if !console && len(res.Console) > 0 {
 			fmt.Fprintf(os.Stderr, "%s\n", res.Console)
 		}
 		return 0, err

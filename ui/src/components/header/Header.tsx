@@ -8,7 +8,7 @@ export function Header({ search, children }: { search?: ReactNode; children?: Re
   return (
     <header className={classes['header']}>
       <Link href="/" className={classes['brand']} aria-label="Toposcope, to the start page"><Logo /><span>Toposcope</span></Link>
-      {search !== undefined && <div className={classes['search']}>{search}</div>}
+      {search && <div className={classes['search']}>{search}</div>}
       <div className={classes['tools']}>{children}</div>
     </header>
   );

@@ -42,23 +42,31 @@ export interface EngineEvents {
 
 const MIN_ZOOM = 0.04;
 const MAX_ZOOM = 2.5;
-/** Fitting does not blow up a handful of nodes to fill a wall. */
-const MAX_FIT_ZOOM = 1.15;
-// With more edges than this, lines are straight and vanish while the map moves: it has to follow the hand.
-const MANY_EDGES = 1200;
+/** Fitting does not blow up a handful of nodes to fill the screen, but on a wall they are read from afar. */
+const MAX_FIT_ZOOM = { least: 1.15, most: 1.7, perPixel: 1 / 1900 };
+/** From here on edges are straight and the map is moved as a picture: it has to follow the hand. */
+export const MANY_EDGES = 1200;
 
 /** The canvas: draws edges and dots, finds what is under the pointer, pans and zooms. Knows no React. */
 export class MapEngine {
   private readonly cy: Core;
   private events: EngineEvents | null = null;
+  private level: Level = 'card';
 
-  constructor(container: HTMLElement) {
+  /** What was last drawn of each edge and node, so that only what differs is drawn anew. */
+  private readonly nodes = new Map<string, DrawnNode>();
+  private readonly edges = new Map<string, DrawnEdge>();
+
+  constructor(container: HTMLElement, private readonly many: boolean) {
     this.cy = cytoscape({
       container,
       minZoom: MIN_ZOOM,
       maxZoom: MAX_ZOOM,
       autounselectify: true,
       boxSelectionEnabled: false,
+      // A picture of the map follows the hand, and is drawn sharp when it rests.
+      textureOnViewport: many,
+      pixelRatio: many ? 1 : 'auto',
       style: [],
     });
     this.listen();
@@ -106,13 +114,16 @@ export class MapEngine {
   /** Makes the canvas show exactly these, touching only what has changed. */
   setData(nodes: readonly DrawnNode[], edges: readonly DrawnEdge[]): void {
     const { cy } = this;
-    const many = edges.length > MANY_EDGES;
     const wanted = new Set([...nodes.map((n) => n.id), ...edges.map((e) => elementId(e.id))]);
     cy.batch(() => {
-      cy.elements().filter((el) => !wanted.has(el.id())).remove();
+      const gone = cy.elements().filter((el) => !wanted.has(el.id()));
+      gone.nodes().forEach((el) => { this.nodes.delete(el.id()); });
+      // An edge goes with its node.
+      gone.edges().union(gone.connectedEdges()).forEach((el) => { this.edges.delete(edgeId(el.id())); });
+      gone.remove();
       const added: ElementDefinition[] = [];
       for (const node of nodes) this.putNode(node, added);
-      for (const edge of edges) this.putEdge(edge, many, added);
+      for (const edge of edges) this.putEdge(edge, added);
       cy.add(added);
     });
   }
@@ -120,17 +131,23 @@ export class MapEngine {
   private putNode(node: DrawnNode, added: ElementDefinition[]): void {
     const data = { id: node.id, health: node.health, width: node.box.width, height: node.box.height };
     const position = { x: node.box.x, y: node.box.y };
-    const element = this.cy.getElementById(node.id);
-    if (element.empty()) {
-      added.push({ group: 'nodes', data, position });
+    const old = this.nodes.get(node.id);
+    this.nodes.set(node.id, node);
+    if (!old) {
+      added.push({ group: 'nodes', data, position, classes: [this.level === 'dot' ? 'dot' : 'card'] });
       return;
     }
-    element.data(data);
-    if (!element.grabbed()) element.position(position);
+    const element = this.cy.getElementById(node.id);
+    if (old.health !== node.health) element.data(data);
+    if (old.box !== node.box && !element.grabbed()) element.position(position);
   }
 
-  private putEdge(edge: DrawnEdge, many: boolean, added: ElementDefinition[]): void {
+  private putEdge(edge: DrawnEdge, added: ElementDefinition[]): void {
     const { route } = edge;
+    const { many } = this;
+    const old = this.edges.get(edge.id);
+    this.edges.set(edge.id, edge);
+    if (old && old.route === route && old.health === edge.health && old.width === edge.width && old.lost === edge.lost) return;
     const data: Record<string, unknown> = { health: edge.health, width: edge.width, lost: edge.lost };
     const curved = route !== undefined && route.controls.length > 0 && !many;
     if (curved) {
@@ -140,18 +157,19 @@ export class MapEngine {
       data['weights'] = weights;
       data['distances'] = distances;
     }
-    const classes = [curved ? 'routed' : edge.client === edge.server ? 'loop' : '', edge.health === 'idle' ? 'idle' : '', many ? 'many' : ''];
-    const element = this.cy.getElementById(elementId(edge.id));
-    if (element.empty()) {
+    const classes = [curved ? 'routed' : edge.client === edge.server ? 'loop' : '', edge.health === 'idle' ? 'idle' : '', many ? 'many' : '', this.level === 'dot' ? 'far' : ''];
+    if (!old) {
       const ends = { id: elementId(edge.id), source: edge.client, target: edge.server };
       added.push({ group: 'edges', data: { ...data, ...ends }, classes: classes.filter((c) => c !== '') });
       return;
     }
+    const element = this.cy.getElementById(elementId(edge.id));
     element.data(data);
     for (const name of ['routed', 'loop', 'idle', 'many']) element.toggleClass(name, classes.includes(name));
   }
 
   setLevel(level: Level): void {
+    this.level = level;
     this.cy.batch(() => {
       this.cy.nodes().toggleClass('dot', level === 'dot').toggleClass('card', level !== 'dot');
       this.cy.edges().toggleClass('far', level === 'dot');
@@ -162,6 +180,8 @@ export class MapEngine {
   setHighlight(nodes: ReadonlySet<string> | null, edges: ReadonlySet<string>): void {
     const { cy } = this;
     cy.batch(() => {
+      cy.elements('.dim, .near').removeClass('dim near');
+      if (nodes === null && edges.size === 0) return;
       cy.nodes().forEach((n) => { n.toggleClass('dim', nodes !== null && !nodes.has(n.id())); });
       cy.edges().forEach((e) => {
         const near = edges.has(edgeId(e.id()));
@@ -184,7 +204,8 @@ export class MapEngine {
     if (cy.nodes().empty() || cy.width() === 0) return;
     const box = cy.elements().boundingBox({ includeLabels: false, includeOverlays: false });
     const room = { width: cy.width() - 2 * insets.side, height: cy.height() - insets.top - insets.bottom };
-    const zoom = Math.max(MIN_ZOOM, Math.min(MAX_FIT_ZOOM, room.width / Math.max(1, box.w), room.height / Math.max(1, box.h)));
+    const largest = Math.min(MAX_FIT_ZOOM.most, Math.max(MAX_FIT_ZOOM.least, cy.width() * MAX_FIT_ZOOM.perPixel));
+    const zoom = Math.max(MIN_ZOOM, Math.min(largest, room.width / Math.max(1, box.w), room.height / Math.max(1, box.h)));
     const pan = {
       x: insets.side + room.width / 2 - zoom * (box.x1 + box.w / 2),
       y: insets.top + room.height / 2 - zoom * (box.y1 + box.h / 2),

@@ -7,8 +7,8 @@ import type { Selection } from '../../domain/viewstate';
 import { Legend } from './Legend';
 import classes from './Map.module.css';
 import { MapControls } from './MapControls';
-import type { MapEngine } from './MapEngine';
-import { buildModel, labelsFor, namesFromAfar, type MapModel, type PlacedLabel } from './model';
+import { MANY_EDGES, type MapEngine } from './MapEngine';
+import { buildModel, geometryOf, labelsFor, namesFromAfar, type MapModel, type PlacedLabel } from './model';
 import { Cards, DotNames, EdgeLabels, GroupBoxes, GroupTitles } from './Overlay';
 import { Tooltip } from './Tooltip';
 import { useArrangement } from './useArrangement';
@@ -39,11 +39,12 @@ const READABLE_ZOOM = 0.9;
 const NAME_ROOM = 42_000;
 
 export default function ServiceMap({ topology, visible, filter, selection, jump, onSelect }: ServiceMapProps) {
-  const [engine, canvas] = useEngine();
-  const { arrangement, direction, store, arrange } = useArrangement(visible, filter);
+  const [engine, canvas] = useEngine(visible.edges.length > MANY_EDGES);
+  const { arrangement, input, direction, store, arrange } = useArrangement(visible, filter);
   const insets = direction === 'down' ? PHONE_INSETS : INSETS;
-  const model = useMemo(() => buildModel(visible, topology, arrangement, direction), [visible, topology, arrangement, direction]);
-  const boxes = useMemo(() => model.nodes.map((n) => n.box), [model]);
+  const geometry = useMemo(() => geometryOf(input, arrangement), [input, arrangement]);
+  const model = useMemo(() => buildModel(visible, topology, geometry), [visible, topology, geometry]);
+  const boxes = useMemo(() => [...geometry.boxes.values()], [geometry]);
   const { look, layer, onViewport } = useViewport(engine, boxes);
   const [hover, setHover] = useState<Selection | null>(null);
   // What is pointed at dims the rest; what is selected is only drawn stronger, for it stays for long.
@@ -52,8 +53,8 @@ export default function ServiceMap({ topology, visible, filter, selection, jump,
   const shown = useShown(visible, topology, model, look, hover ?? selection);
   const { nodes, labels, scale, names } = shown;
 
+  useEffect(() => { engine?.setLevel(look.level); }, [engine, look.level]);
   useEffect(() => { engine?.setData(model.drawnNodes, model.drawnEdges); }, [engine, model]);
-  useEffect(() => { engine?.setLevel(look.level); }, [engine, look.level, model]);
   useEffect(() => { engine?.setHighlight(lit?.nodes ?? null, (lit ?? chosen)?.edges ?? new Set()); }, [engine, lit, chosen, model]);
   useEffect(() => { engine?.setSelected(selection); }, [engine, selection, model]);
   useEffect(() => { if (arrangement.epoch > 0) engine?.fit(insets); }, [engine, arrangement.epoch, insets]);
@@ -69,13 +70,13 @@ export default function ServiceMap({ topology, visible, filter, selection, jump,
       labelAt: (at) => labels.find((l) => overlap({ ...l.at, ...l.size }, { ...at, width: 1, height: 1 }))?.edge.id ?? null,
     });
   }, [engine, onSelect, onViewport, store, topology, labels, selection, model]);
-  const keys = useMapKeys(engine, model.places, insets);
+  const keys = useMapKeys(engine, model.boxes, insets);
   const onFocus = useCallback((id: string, event: FocusEvent) => {
     keys.setCurrent(id);
     // The mouse never focuses a card, it goes through to the canvas: this is a key, which must lead to something visible.
     if (event.target.matches(':focus-visible')) keys.show(id);
   }, [keys]);
-  const current = keys.current !== null && model.places.has(keys.current) ? keys.current : (nodes[0]?.node.id ?? null);
+  const current = keys.current !== null && model.boxes.has(keys.current) ? keys.current : (nodes[0]?.node.id ?? null);
 
   return (
     // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys that lead from card to card
@@ -114,7 +115,7 @@ function useShown(visible: Visible, topology: Topology, model: MapModel, look: L
     const edges = target.type === 'edge' ? new Set([target.id]) : new Set(edgesOf(topology, target.id));
     return labelsFor(visible.edges.filter((e) => edges.has(e.id)), model, protocols, scale);
   }, [level, visible, model, protocols, target, topology, scale]);
-  const names = useMemo(() => (level === 'dot' ? namesFromAfar(near, zoom, Math.round((area.width * area.height * zoom * zoom) / NAME_ROOM)) : []), [level, near, zoom, area]);
+  const names = useMemo(() => (level === 'dot' ? namesFromAfar(near, model.groups, zoom, Math.round((area.width * area.height * zoom * zoom) / NAME_ROOM)) : []), [level, near, model, zoom, area]);
   const onScreen = useMemo(() => labels.filter((l) => overlap({ ...l.at, ...l.size }, area)), [labels, area]);
   return { nodes: level === 'dot' ? [] : near, labels: onScreen, scale, names };
 }
@@ -136,7 +137,7 @@ function highlight(topology: Topology, target: Selection | null): { nodes: Set<s
 function reveal(engine: MapEngine | null, selection: Selection | null, model: MapModel): void {
   if (!engine || !selection) return;
   const path = model.routes.get(selection.id)?.path;
-  const at = selection.type === 'node' ? model.places.get(selection.id) : path && pointAt(path, 0.5);
+  const at = selection.type === 'node' ? model.boxes.get(selection.id) : path && pointAt(path, 0.5);
   if (at) engine.reveal(at);
 }
 
@@ -148,7 +149,7 @@ function dragCard(id: string, at: { x: number; y: number }): void {
 
 function useJump(engine: MapEngine | null, jump: Jump | null, model: MapModel): void {
   const [done, setDone] = useState(0);
-  const at = jump === null || jump.serial === done ? undefined : model.places.get(jump.id);
+  const at = jump === null || jump.serial === done ? undefined : model.boxes.get(jump.id);
   useEffect(() => {
     if (!engine || !at || !jump) return;
     engine.centre(at, READABLE_ZOOM);

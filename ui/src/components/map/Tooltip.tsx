@@ -22,7 +22,7 @@ export function Tooltip({ target, topology, model, viewport }: TooltipProps) {
   if (!content) return null;
   // In the corner away from what is pointed at: beside it would cover its neighbours, which have just been lit up.
   const path = model.routes.get(target.id)?.path;
-  const at = target.type === 'node' ? model.places.get(target.id) : path && pointAt(path, 0.5);
+  const at = target.type === 'node' ? model.boxes.get(target.id) : path && pointAt(path, 0.5);
   const { pan, zoom, size } = viewport;
   const far = (at?.x ?? 0) * zoom + pan.x < size.width / 2 ? { right: 16 } : { left: 16 };
   return <div className={classes['tooltip']} role="presentation" style={far}>{content}</div>;

@@ -27,13 +27,16 @@ export interface Group extends Box {
   name: string;
 }
 
-/** All that is drawn, in units of the map. */
-export interface MapModel {
-  nodes: PlacedNode[];
-  places: Map<string, Point>;
+/** Where everything is, in units of the map: what stays the same while only rates change. */
+export interface Geometry {
+  boxes: Map<string, Box>;
   routes: Map<string, Route>;
-  labels: PlacedLabel[];
   groups: Group[];
+}
+
+/** All that is drawn. */
+export interface MapModel extends Geometry {
+  nodes: PlacedNode[];
   drawnNodes: DrawnNode[];
   drawnEdges: DrawnEdge[];
 }
@@ -50,24 +53,30 @@ export function layoutInput(visible: Visible, direction: Direction, aspect: numb
   };
 }
 
-export function buildModel(visible: Visible, topology: Topology, arrangement: Arrangement, direction: Direction): MapModel {
+export function geometryOf(input: LayoutInput, arrangement: Arrangement): Geometry {
+  const boxes = new Map(
+    input.nodes.flatMap(({ id, width, height }) => {
+      const at = arrangement.positions.get(id);
+      return at ? [[id, { ...at, width, height }] as const] : [];
+    }),
+  );
+  return { boxes, routes: routes(input.edges, boxes, arrangement.bends, input.direction), groups: groupsOf(input, boxes) };
+}
+
+export function buildModel(visible: Visible, topology: Topology, geometry: Geometry): MapModel {
+  const { boxes } = geometry;
   const nodes = visible.nodes.flatMap((node) => {
-    const at = arrangement.positions.get(node.id);
-    return at ? [{ node, box: { ...at, ...CARD } }] : [];
+    const box = boxes.get(node.id);
+    return box ? [{ node, box }] : [];
   });
-  const boxes = new Map(nodes.map(({ node, box }) => [node.id, box]));
   const edges = visible.edges.filter((e) => boxes.has(e.client) && boxes.has(e.server));
-  const found = routes(edges.map((e) => ({ id: e.id, from: e.client, to: e.server })), boxes, arrangement.bends, direction);
   return {
+    ...geometry,
     nodes,
-    places: new Map(nodes.map(({ node, box }) => [node.id, { x: box.x, y: box.y }])),
-    routes: found,
-    labels: [],
-    groups: isGrouped(visible.nodes) ? groupsOf(nodes) : [],
     drawnNodes: nodes.map(({ node, box }) => ({ id: node.id, box, health: healthShown(topology, node) })),
     drawnEdges: edges.map((e) => ({
       id: e.id, client: e.client, server: e.server, health: edgeHealth(e), width: edgeWidth(e.requestsPerSecond), lost: e.lost,
-      route: found.get(e.id),
+      route: geometry.routes.get(e.id),
     })),
   };
 }
@@ -93,15 +102,16 @@ export function labelsFor(edges: readonly Edge[], model: MapModel, protocols: nu
   });
 }
 
-function groupsOf(nodes: readonly PlacedNode[]): Group[] {
+function groupsOf(input: LayoutInput, placed: ReadonlyMap<string, Box>): Group[] {
   const members = new Map<string, Box[]>();
-  for (const { node, box } of nodes) {
-    if (node.namespace === '') continue;
-    const list = members.get(node.namespace);
+  for (const { id, group } of input.nodes) {
+    const box = placed.get(id);
+    if (group === null || !box) continue;
+    const list = members.get(group);
     if (list) list.push(box);
-    else members.set(node.namespace, [box]);
+    else members.set(group, [box]);
   }
-  const room = titleRoom(nodes.length);
+  const room = input.titleRoom;
   return [...members].map(([name, boxes]) => {
     const box = around(boxes)!;
     return {
@@ -114,6 +124,8 @@ function groupsOf(nodes: readonly PlacedNode[]): Group[] {
   });
 }
 
+const CROWDED = 400;
+
 export interface FarName extends PlacedNode {
   /** The middle of the name's upper edge. */
   at: Point;
@@ -123,18 +135,26 @@ export interface FarName extends PlacedNode {
  * The nodes most worth naming from afar, so far as there is room: the name of one that fails may cover what is quiet, any
  * other name only free ground.
  */
-export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit: number): FarName[] {
+export function namesFromAfar(nodes: readonly PlacedNode[], groups: readonly Group[], zoom: number, limit: number): FarName[] {
   const trouble = new BoxIndex();
   const all = new BoxIndex();
+  for (const group of groups) {
+    const title = farSize(group.name, zoom);
+    const box = { x: group.x + (title.width - group.width) / 2, y: group.y + (title.height - group.height) / 2, ...title };
+    trouble.add(box);
+    all.add(box);
+  }
   for (const { node, box } of nodes) {
     all.add(box);
     if (isFailing(node.health)) trouble.add(box);
   }
   const names: FarName[] = [];
-  for (const { node, box } of [...nodes].sort((a, b) => byAttention(a.node, b.node))) {
+  // On a crowded map only trouble has a name.
+  const worth = nodes.length > CROWDED ? nodes.filter(({ node }) => isFailing(node.health)) : [...nodes];
+  for (const { node, box } of worth.sort((a, b) => byAttention(a.node, b.node))) {
     if (names.length >= limit) break;
     const failing = isFailing(node.health);
-    const size = { width: (Math.min(22, node.name.length) * 6.6 + 10) / zoom, height: 17 / zoom };
+    const size = farSize(node.name, zoom);
     const beside = (box.height + size.height) / 2 + 1;
     const place = [beside, -beside]
       .map((dy) => ({ x: box.x, y: box.y + dy, ...size }))
@@ -145,4 +165,9 @@ export function namesFromAfar(nodes: readonly PlacedNode[], zoom: number, limit:
     names.push({ node, box, at: { x: place.x, y: place.y - size.height / 2 } });
   }
   return names;
+}
+
+/** About how much of the map a name takes that is 11 pixels high on the screen. */
+function farSize(name: string, zoom: number): Size {
+  return { width: (Math.min(22, name.length) * 6.6 + 10) / zoom, height: 18 / zoom };
 }

@@ -7,6 +7,8 @@ import { layoutInput } from './model';
 
 interface Arranged {
   arrangement: Arrangement;
+  /** The same object for as long as the graph has the same shape. */
+  input: LayoutInput;
   direction: Direction;
   /** Places everything anew. */
   arrange: () => void;
@@ -38,7 +40,7 @@ export function useArrangement(visible: Visible, filter: string): Arranged {
   }, [store, key, input, window.width]);
 
   const arrangement = useSyncExternalStore(store?.subscribe ?? never, store?.snapshot ?? (() => NOTHING));
-  return { arrangement, direction, store, arrange: () => { store?.request(key, input, true); } };
+  return { arrangement, input, direction, store, arrange: () => { store?.request(key, input, true); } };
 }
 
 /** The same object for as long as the graph has the same shape, whatever its rates do. */

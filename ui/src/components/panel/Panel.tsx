@@ -33,19 +33,17 @@ export function Panel({ label, head, children, onClose }: PanelProps) {
   const close = <ActionIcon variant="subtle" color="gray" aria-label="Close" onClick={onClose}><CloseIcon /></ActionIcon>;
   const body = (
     <>
-      <header className={classes['head']}><div className={classes['heading']}>{head}</div>{close}</header>
+      <div className={classes['head']}><div className={classes['heading']}>{head}</div>{close}</div>
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls has to be reachable by keys */}
       <div ref={details} className={classes['scroll']} tabIndex={0} role="region" aria-label={`${label}: details`}>{children}</div>
     </>
   );
   if (narrow) {
     return (
-      <Drawer
-        opened onClose={onClose} position="bottom" size="100%" withCloseButton={false} padding={0} aria-label={label}
-        transitionProps={{ duration: 0 }} styles={{ body: { display: 'flex', flexDirection: 'column', height: '100%' }, content: { background: 'var(--surface)' } }}
-      >
-        {body}
-      </Drawer>
+      <Drawer.Root opened onClose={onClose} position="bottom" size="100%" padding={0} transitionProps={{ duration: 0 }}>
+        <Drawer.Overlay />
+        <Drawer.Content aria-label={label}><Drawer.Body className={classes['sheet']}>{body}</Drawer.Body></Drawer.Content>
+      </Drawer.Root>
     );
   }
   return <aside className={classes['panel']} aria-label={label}>{body}</aside>;

@@ -37,7 +37,7 @@ export function SearchBox({ topology, onPick }: { topology: Topology; onPick: (i
       <Combobox.Target>
         <TextInput
           ref={input} size="xs" type="search" aria-label="Find a service" placeholder="Find a service" value={text}
-          leftSection={<SearchIcon size={15} />} rightSection={text === '' ? <Kbd size="xs">/</Kbd> : null} rightSectionPointerEvents="none"
+          leftSection={<SearchIcon size={15} />} rightSection={text === '' ? <Kbd size="xs" className={classes['key']}>/</Kbd> : null} rightSectionPointerEvents="none"
           onChange={(event) => { change(event.currentTarget.value); }}
           onFocus={() => { if (text.trim() !== '') combobox.openDropdown(); }} onBlur={() => { combobox.closeDropdown(); }}
           onKeyDown={(event) => {
