@@ -39,7 +39,7 @@ type conn struct {
 	datagram                              bool // a peer of a datagram socket
 	asking                                bool // a peer of this datagram socket owes an answer
 
-	segments, exchanges, sinceExchange uint32 // for estimating what a loss hid
+	ledger ledger
 }
 
 // startLost puts c in the state of a connection that is older than capture: the same as after a loss.
@@ -74,20 +74,22 @@ func (t *Tracker) segment(c *conn, s *event.Segment) {
 		off, head, tail, size, cut = run.off, run.head, run.tail, run.size, run.cut
 	}
 	m := &t.one[0]
-	m.at, m.task, m.call = s.Time, s.Task, !cut
+	m.at, m.task, m.number, m.call, m.torn = s.Time, s.Task, s.Turn, !cut, st.gap
 	if m.task == (event.Task{}) {
 		m.task = c.task
 	}
 	at := s.Time.UnixNano()
-	m.turn = m.call && (!c.moved || c.lastDir != d || st.gap)
+	m.turn = m.call && (!c.moved || c.lastDir != d || st.gap && (!s.Turns || s.Turn != c.ledger.turn))
 	// On a connection that is older than capture lastAt is when it was first seen, and nothing has moved since.
 	pause := (c.moved || c.existing) && at-c.lastAt >= int64(t.cfg.IdleAfter)
 	if pause || m.turn {
 		c.quiet = pause
 	}
 	st.gap, c.moved, c.lastDir, c.lastAt = false, true, d, max(at, c.lastAt)
-	c.segments++
-	c.sinceExchange++
+	c.ledger.moved(s)
+	if st.open != nil && m.turn && d == c.pair.reqDir && c.pair.next() != nil {
+		c.ledger.emitted++ // the request goes on after an interim response: a turn without an exchange of its own
+	}
 
 	if off > st.end {
 		t.jump(c, d, off)
@@ -147,6 +149,12 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m *mark) {
 			return
 		}
 		m.call, m.turn = false, false
+	}
+	if st.lost && st.run != nil && m.turn && !m.torn {
+		// The other end has spoken since: what is held was the end of something, not the beginning.
+		c.unattributed(d)
+		t.releaseRun(st)
+		st.pos = st.end
 	}
 	st.end += uint64(len(data))
 	m.end = st.end

@@ -12,11 +12,7 @@ func (t *Tracker) finish(c *conn, req *Message) {
 	p.outstanding.remove(req)
 	t.disown(c, req)
 	c.errors = 0
-	c.exchanges++
-	c.sinceExchange = 0
-	if c.exchanges >= 1<<16 {
-		c.exchanges, c.segments = c.exchanges/2, c.segments/2
-	}
+	c.ledger.exchanged()
 	if p.outstanding.n == 0 && p.clean < cleanHistory {
 		p.clean++
 	}
@@ -115,6 +111,7 @@ func (t *Tracker) endUnanswered(c *conn, m *Message, at time.Time) {
 		t.recycle(m)
 		return
 	}
+	c.ledger.emitted++
 	m.End = at
 	if at.Before(m.Start) {
 		m.End = m.Start

@@ -28,27 +28,21 @@ func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 			both[d].suspect, both[d].gap = true, true
 		}
 	}
-	n := t.hidden(c, missing)
-	c.sinceExchange += uint32(min(missing, 1<<20))
 	keep := c.openAnswer()
-	if known := c.pair.outstanding.n; !c.pair.byID {
+	if next, ok := first.turn(); keep != nil && ok && c.exact() && next != c.ledger.turn {
+		keep = nil // the loss took the end of its turn, and so its own
+	}
+	known := 0
+	if !c.pair.byID {
+		known = c.pair.outstanding.n
 		if keep != nil {
 			known--
 		}
-		n = max(n, known)
 	}
+	n := c.hidden(missing, first, known)
+	c.ledger.sinceExchange += uint32(min(missing, 1<<20))
 	t.forget(c, keep, 0)
 	t.missed(c, n)
-}
-
-// hidden estimates how many exchanges the loss of n segments touched, from how many segments an exchange of this connection
-// takes; exact where each message is one segment.
-func (t *Tracker) hidden(c *conn, n uint64) int {
-	per := uint64(2)
-	if c.exchanges > 0 {
-		per = max(2, uint64(c.segments)/uint64(c.exchanges))
-	}
-	return int(min((uint64(c.sinceExchange)%per+n-1)/per+1, 1<<30))
 }
 
 // openAnswer is the request whose answer is being received; a loss elsewhere does not touch it.
@@ -125,13 +119,16 @@ func (t *Tracker) dropOpen(c *conn, m *Message) {
 
 // drop takes one request out of the pairer.
 func (t *Tracker) drop(c *conn, req *Message) {
+	if c.exact() {
+		c.ledger.owed++
+	}
 	c.pair.outstanding.remove(req)
 	t.disown(c, req)
 	t.recycle(req)
 }
 
-// forget drops what is outstanding, but keep, and puts the pairer in the state after a loss. n exchanges are reported as
-// missed.
+// forget drops what is outstanding, but keep, and puts the pairer in the state after a loss. n exchanges are missed by it;
+// those on probation, which the account has as emitted, are reported beside.
 func (t *Tracker) forget(c *conn, keep *Message, n int) {
 	p := &c.pair
 	p.onLoss()
@@ -139,8 +136,9 @@ func (t *Tracker) forget(c *conn, keep *Message, n int) {
 		if keep != nil {
 			p.outstanding.remove(keep)
 		}
-		n += p.held.n
+		held := p.held.n
 		t.dropAll(c)
+		t.report(c, held)
 		if keep != nil {
 			p.outstanding.push(keep)
 		}
@@ -161,11 +159,6 @@ func (t *Tracker) dropAll(c *conn) {
 	}
 	t.recycle(p.orphan)
 	p.orphan = nil
-}
-
-// missed reports exchanges that are known to be missing.
-func (t *Tracker) missed(c *conn, n int) {
-	t.sink.Gap(c.id, t.count.protocols[c.proto].name, uint64(n))
 }
 
 // settled is called when no byte has moved for a while: a message whose end went by unseen has ended.
@@ -206,6 +199,7 @@ func (t *Tracker) closed(c *conn, e *event.Closed) {
 	}
 	t.confirm(c)
 	t.unanswered(c, e.Time)
+	t.balanceEnd(c, e)
 	for _, p := range c.peers {
 		t.endPeer(p, e.Time)
 	}

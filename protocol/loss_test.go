@@ -2,14 +2,12 @@ package protocol_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http1"
 )
 
 // TestLoss plays short scripts: > and < are a request and an answer for the path that follows, a question mark in front of
@@ -41,21 +39,26 @@ func TestLoss(t *testing.T) {
 		{name: "request lost at the end", script: ">/a </a ?>/b close", want: "/a 200", gaps: 1},
 		{name: "unanswered is certain", script: ">/a </a >/b close", want: "/a 200, /b unanswered"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWire(t, protocol.Config{})
-			w.open(event.RoleClient, c.attach)
-			for range c.clean {
-				w.get("/clean")
-			}
-			w.got = nil
-			w.play(c.script)
-			w.want(c.want)
-			w.wantGaps(c.gaps)
-		})
+		for _, numbered := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, numbered %v", c.name, numbered), func(t *testing.T) {
+				w := newWire(t, protocol.Config{})
+				w.numbered = numbered
+				w.open(event.RoleClient, c.attach)
+				for range c.clean {
+					w.get("/clean")
+				}
+				w.got = nil
+				w.play(c.script)
+				w.want(c.want)
+				w.wantGaps(c.gaps)
+			})
+		}
 	}
 }
 
-// play plays a script as TestLoss has them.
+// play plays a script as TestLoss has them. Besides: >* is the head of a request that waits to send its body, >*body is that,
+// <*100 the interim response in between; "end" is an end that was found out afterwards, "other" a connection that takes this
+// one's place.
 func (w *wire) play(script string) {
 	for _, f := range strings.Fields(script) {
 		switch f {
@@ -66,12 +69,28 @@ func (w *wire) play(script string) {
 			w.handle(w.closed())
 			w.tick(time.Second)
 			continue
+		case "end":
+			w.handle(&event.Closed{Conn: w.id, Time: w.now})
+			continue
+		case "other":
+			w.tracker.Handle(&event.Opened{Conn: w.id + 1, Time: w.now})
+			continue
 		}
 		lost := strings.HasPrefix(f, "?")
 		f = strings.TrimPrefix(f, "?")
 		d, data := out, get(f[1:])
-		if f[0] == '<' {
+		switch {
+		case f == "<*100":
+			d, data = in, "HTTP/1.1 100 Continue\r\n\r\n"
+		case f == ">*body":
+			data = "body"
+		case strings.HasPrefix(f, ">*"):
+			data = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", f[2:])
+		case f[0] == '<':
 			d, data = in, ok(f[1:])
+		}
+		if w.mirrored {
+			d = d.Reverse()
 		}
 		if s := w.seg(d, data); !lost {
 			w.handle(s)
@@ -97,92 +116,4 @@ func TestMiddleOfBodyLost(t *testing.T) {
 	if n := w.tracker.Counters().StreamGaps["http"]; n != 2 {
 		t.Errorf("%d stream gaps, want 2", n)
 	}
-}
-
-// client makes traffic the way one kind of client does: bursts of requests, then their answers.
-type client struct {
-	depth  int // requests of a burst
-	pieces int // segments per message
-}
-
-// TestModel loses 1 event in 50 in bursts of up to 8 and checks that no answer is given to another's request: the answer's
-// length tells whose it is.
-func TestModel(t *testing.T) {
-	for _, c := range []client{{depth: 1, pieces: 1}, {depth: 1, pieces: 3}, {depth: 8, pieces: 1}, {depth: 8, pieces: 2}} {
-		t.Run(fmt.Sprintf("depth %d pieces %d", c.depth, c.pieces), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(1, uint64(c.depth*10+c.pieces)))
-			m := &model{}
-			m.tracker = protocol.NewTracker([]*protocol.Spec{http1.Spec()}, protocol.Config{}, nil, m)
-			for conn := range 100 {
-				m.connection(event.ConnID(conn+1), c, r)
-			}
-			m.tracker.Tick(m.now.Add(time.Hour))
-			if m.wrong > 0 {
-				t.Errorf("%d of %d exchanges are wrong", m.wrong, m.exchanges)
-			}
-			t.Logf("%d sent, %d exchanges, %d reported missing", m.sent, m.exchanges, m.gaps)
-			if m.exchanges == 0 || m.exchanges > m.sent {
-				t.Errorf("%d exchanges of %d", m.exchanges, m.sent)
-			}
-			if m.exchanges < m.sent && m.gaps == 0 {
-				t.Error("nothing reported missing")
-			}
-		})
-	}
-}
-
-type model struct {
-	tracker                      *protocol.Tracker
-	now                          time.Time
-	sent, exchanges, wrong, gaps int
-}
-
-func (m *model) Exchange(x *protocol.Exchange) {
-	m.exchanges++
-	path := string(x.Request.Attrs.Get(protocol.URLPath))
-	if x.Response == nil || x.Response.Size != int64(len(ok(path))) {
-		m.wrong++
-	}
-}
-
-func (m *model) Gap(_ event.ConnID, _ string, n uint64) { m.gaps += int(n) }
-
-func (m *model) connection(id event.ConnID, c client, r *rand.Rand) {
-	var segs []*event.Segment
-	var off [2]uint64
-	say := func(d event.Dir, data string) {
-		for i := range c.pieces {
-			p := data[len(data)*i/c.pieces : len(data)*(i+1)/c.pieces]
-			segs = append(segs, &event.Segment{
-				Conn: id, Dir: d, Seq: uint64(len(segs)), Off: off[d], Data: []byte(p), Size: len(p),
-				Time: start.Add(time.Duration(len(segs)) * time.Millisecond),
-			})
-			off[d] += uint64(len(p))
-		}
-	}
-	for n := 0; n < 64; n += c.depth {
-		for i := range c.depth {
-			m.sent++
-			say(event.Sent, get("/"+strings.Repeat("x", 1+n+i)))
-		}
-		for i := range c.depth {
-			say(event.Received, ok("/"+strings.Repeat("x", 1+n+i)))
-		}
-	}
-	m.tracker.Handle(&event.Opened{Conn: id, Role: event.RoleClient, Time: start})
-	lose := 0
-	for _, s := range segs {
-		m.now = s.Time
-		m.tracker.Tick(m.now)
-		if lose > 0 {
-			lose--
-			continue
-		}
-		if r.IntN(50) == 0 {
-			lose = r.IntN(8)
-			continue
-		}
-		m.tracker.Handle(s)
-	}
-	m.tracker.Handle(&event.Closed{Conn: id, Seq: uint64(len(segs)), Sent: off[0], Received: off[1], Time: m.now})
 }

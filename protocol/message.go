@@ -28,7 +28,7 @@ func (t *Tracker) message(c *conn, d event.Dir, v *view, m *Message, n uint64) {
 	whole := m.Part == PartWhole && to <= st.end
 	switch m.Kind {
 	case Request, OneWay:
-		t.request(c, d, m, whole)
+		t.request(c, d, m, whole, first.number)
 	case Response:
 		t.response(c, d, m, whole)
 	case Interim:
@@ -46,7 +46,8 @@ func (st *stream) begun(m *Message) {
 	st.open, st.openAt, st.byPart = m, st.pos, m.Part == PartHead
 }
 
-func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool) {
+// request takes in a request that began in the turn of that number.
+func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool, turn uint32) {
 	p, st := &c.pair, &c.dirs[d]
 	if !p.knowsDir {
 		p.knowsDir, p.reqDir = true, d
@@ -58,6 +59,7 @@ func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool) {
 	if p.trust == probation && p.outstanding.n == 0 && p.held.n >= probationLength {
 		t.confirm(c)
 	}
+	t.asked(c, turn)
 	if !p.admit(c.quiet) {
 		t.missed(c, 1)
 		return
@@ -148,6 +150,7 @@ func (t *Tracker) adoptOrphan(c *conn, req *Message) {
 		return
 	}
 	req.answer = resp
+	c.ledger.emitted-- // by the numbers it came in the turn of the next request
 	t.finish(c, req)
 }
 
@@ -183,8 +186,9 @@ func (t *Tracker) orphan(c *conn, m *Message, whole bool) {
 		// It was left over: what is held was paired one off.
 		n := p.held.n
 		t.dropAll(c)
+		t.balanceAll(c)
 		p.trust, p.pipelined = lost, true
-		t.missed(c, n)
+		t.report(c, n)
 	case p.trust == synced && whole:
 		t.recycle(p.orphan)
 		p.orphan = t.own(m)

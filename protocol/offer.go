@@ -153,6 +153,7 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	if c.pair.outstanding.n > 0 {
 		t.forget(c, nil, c.pair.outstanding.n)
 	}
+	t.balanceAll(c)
 	c.swapped = true
 	switch {
 	case u.To == "":
@@ -186,6 +187,7 @@ func (t *Tracker) become(c *conn, s *Spec) {
 	trust := c.pair.trust
 	if c.spec != nil {
 		trust = synced // both ends agreed on where the new protocol begins
+		c.ledger.based = false
 	}
 	c.pair = pairer{trust: trust}
 	c.spec, c.parser, c.proto = s, nil, uint8(len(t.specs))
@@ -199,6 +201,9 @@ func (t *Tracker) become(c *conn, s *Spec) {
 		}
 	}
 	c.parser, c.pair.byID = s.New(), s.Pairing == ByID
+	if !c.exact() {
+		t.balanceAll(c)
+	}
 	if t.verdicts != nil {
 		t.verdicts.SetVerdict(c.id, Verdict{Head: s.Capture.Head, Tail: s.Capture.Tail, Whole: s.Capture.Whole})
 	}
@@ -207,6 +212,7 @@ func (t *Tracker) become(c *conn, s *Spec) {
 // refuse ends decoding of c for good.
 func (t *Tracker) refuse(c *conn, why Reason) {
 	t.forget(c, nil, c.pair.outstanding.n)
+	t.balanceAll(c)
 	held := c.reorder
 	c.reorder = nil
 	t.release(c)

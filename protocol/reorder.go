@@ -77,6 +77,7 @@ func (t *Tracker) switchSource(c *conn, s *event.Segment) bool {
 		t.become(c, nil)
 		c.source, c.nextSeq, c.moved = s.Source, 0, false
 		c.dirs = [2]stream{}
+		c.ledger = ledger{based: !c.existing}
 		return true
 	default:
 		return false
@@ -93,7 +94,12 @@ func (t *Tracker) handleClosed(e *event.Closed) {
 		closed := *e
 		t.hold(c, early{seq: e.Seq, closed: &closed})
 	default:
-		t.closed(c, e)
+		for c.reorder != nil && !c.removed {
+			t.giveUp(c) // the end itself was lost, and nothing more will come
+		}
+		if !c.removed {
+			t.closed(c, e)
+		}
 	}
 }
 

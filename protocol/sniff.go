@@ -35,7 +35,7 @@ func (t *Tracker) identify(c *conn, d event.Dir, v *view, data []byte, then Then
 	if opinion == More && then == Continues && len(data) < t.cfg.MaxBuffer {
 		return false
 	}
-	t.unrecognised(c, d, begins)
+	t.unrecognised(c, d, begins && !mk.torn)
 	return false
 }
 

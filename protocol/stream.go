@@ -15,7 +15,9 @@ type mark struct {
 	end        uint64 // offset one past the last byte
 	at         time.Time
 	task       event.Task
-	call, turn bool // of the first byte, see Chunk
+	number     uint32 // of its turn
+	call, turn bool   // of the first byte, see Chunk
+	torn       bool   // segments were lost right before it: the turn may have begun with them
 }
 
 // run holds bytes that a parser has seen but not taken. Runs are pooled: a stream has one only while a message is open.

@@ -138,6 +138,7 @@ func (t *Tracker) opened(e *event.Opened) {
 	}
 	c := t.add(e.Conn)
 	c.announced, c.role, c.ports, c.task = true, e.Role, ports(e.Flow), e.Owner
+	c.ledger.based = !e.Existing
 	c.existing, c.lastAt = e.Existing, e.Time.UnixNano()
 	if !e.LastActive.IsZero() {
 		c.lastAt = e.LastActive.UnixNano()
@@ -179,6 +180,7 @@ func (t *Tracker) evict() {
 		waiting += p.pair.outstanding.n
 	}
 	t.forget(oldest, nil, waiting)
+	t.balanceAll(oldest)
 	t.remove(oldest)
 }
 

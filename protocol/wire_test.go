@@ -22,17 +22,22 @@ var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 // wire makes the events of one connection and notes what a Tracker says of them.
 type wire struct {
 	*testing.T
-	tracker *protocol.Tracker
-	id      event.ConnID
-	now     time.Time
-	task    event.Task
-	seq     uint64
-	off     [2]uint64
+	tracker  *protocol.Tracker
+	id       event.ConnID
+	now      time.Time
+	task     event.Task
+	seq      uint64
+	off      [2]uint64
+	turn     uint32
+	dir      event.Dir // of the last segment
+	numbered bool      // segments bring turns
+	mirrored bool      // scripts are seen from the server
 
 	got      []string // exchanges: "/path status", "/path unanswered"
 	last     protocol.Exchange
 	took     time.Duration
 	gaps     uint64
+	nameless uint64 // gaps of a protocol that was not known
 	verdicts []protocol.Verdict
 }
 
@@ -65,6 +70,13 @@ func (w *wire) seg(d event.Dir, data string) *event.Segment {
 	s := &event.Segment{
 		Conn: w.id, Dir: d, Seq: w.seq, Off: w.off[d], Data: []byte(data), Size: len(data), Time: w.now, Task: w.task,
 	}
+	switch {
+	case w.seq == 0:
+		w.turn = uint32(d)
+	case w.dir != d:
+		w.turn++
+	}
+	w.dir, s.Turn, s.Turns = d, w.turn, w.numbered
 	w.seq++
 	w.off[d] += uint64(len(data))
 	return s
@@ -73,7 +85,7 @@ func (w *wire) seg(d event.Dir, data string) *event.Segment {
 // closed makes the end.
 func (w *wire) closed() *event.Closed {
 	w.now = w.now.Add(time.Millisecond)
-	return &event.Closed{Conn: w.id, Seq: w.seq, Sent: w.off[out], Received: w.off[in], Time: w.now}
+	return &event.Closed{Conn: w.id, Seq: w.seq, Turn: w.turn, Turns: w.numbered, Sent: w.off[out], Received: w.off[in], Time: w.now}
 }
 
 func (w *wire) handle(evs ...event.Event) {
@@ -130,7 +142,12 @@ func (w *wire) Exchange(x *protocol.Exchange) {
 }
 
 // Gap implements protocol.Sink.
-func (w *wire) Gap(_ event.ConnID, _ string, n uint64) { w.gaps += n }
+func (w *wire) Gap(_ event.ConnID, protocol string, n uint64) {
+	w.gaps += n
+	if protocol == "" {
+		w.nameless += n
+	}
+}
 
 // SetVerdict implements protocol.Verdicts.
 func (w *wire) SetVerdict(_ event.ConnID, v protocol.Verdict) {

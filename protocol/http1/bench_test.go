@@ -40,8 +40,8 @@ type keepAlive struct {
 func newKeepAlive(id event.ConnID, at time.Time) *keepAlive {
 	task := event.Task{PID: 1, TID: 1, Start: 1}
 	return &keepAlive{
-		request:  event.Segment{Conn: id, Dir: event.Sent, Data: getRequest, Size: len(getRequest), Task: task},
-		response: event.Segment{Conn: id, Dir: event.Received, Seq: 1, Data: okResponse, Size: len(okResponse), Task: task},
+		request:  event.Segment{Conn: id, Dir: event.Sent, Turns: true, Data: getRequest, Size: len(getRequest), Task: task},
+		response: event.Segment{Conn: id, Dir: event.Received, Seq: 1, Turn: 1, Turns: true, Data: okResponse, Size: len(okResponse), Task: task},
 		now:      at,
 	}
 }
@@ -51,6 +51,7 @@ func (k *keepAlive) exchange(t *protocol.Tracker) {
 	t.Handle(&k.request)
 	t.Handle(&k.response)
 	k.request.Seq, k.response.Seq = k.request.Seq+2, k.response.Seq+2
+	k.request.Turn, k.response.Turn = k.request.Turn+2, k.response.Turn+2
 	k.request.Off += uint64(k.request.Size)
 	k.response.Off += uint64(k.response.Size)
 	k.now = k.now.Add(2 * time.Millisecond)

@@ -124,7 +124,6 @@ func (p *parser) toClose(c *protocol.Chunk, d *direction) (int, *protocol.Messag
 func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
 	switch c.Then {
 	case protocol.Hole:
-		d.matched = 0
 		return len(c.Data) + int(c.Missing), nil, nil
 	case protocol.Ended, protocol.Idle:
 		if !d.open {
@@ -148,7 +147,7 @@ func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message,
 	if !d.chunked {
 		return len(c.Data), nil, nil
 	}
-	if end := d.lastChunk(c.Data, c.Call); end > 0 {
+	if end := lastChunk(c.Data, c.Call); end > 0 {
 		*d = direction{}
 		return end, part(c, p.kind(c.Dir)), nil
 	}
@@ -159,18 +158,8 @@ func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message,
 const last = "\r\n0\r\n\r\n"
 
 // lastChunk finds the end of a chunked body in data, which ends where a call ended: a chunk of size 0 and trailers at the
-// very end, or in front of another head. It may have begun in the data before. 0: not there.
-func (d *direction) lastChunk(data []byte, start bool) int {
-	if rest := last[d.matched:]; d.matched > 0 {
-		if len(data) < len(rest) && string(data) == rest[:len(data)] {
-			d.matched += uint8(len(data))
-			return 0
-		}
-		if after, ok := bytes.CutPrefix(data, []byte(rest)); ok && (len(after) == 0 || bytes.HasPrefix(after, []byte("HTTP/1."))) {
-			return len(rest)
-		}
-	}
-	d.matched = beginsLast(data)
+// very end, or in front of another head. 0: not there.
+func lastChunk(data []byte, start bool) int {
 	if i := bytes.Index(data, []byte(last+"HTTP/1.")); i >= 0 {
 		return i + len(last)
 	}
@@ -194,14 +183,4 @@ func (d *direction) lastChunk(data []byte, start bool) int {
 		}
 	}
 	return len(data)
-}
-
-// beginsLast is how many bytes at the end of data may be the beginning of a last chunk.
-func beginsLast(data []byte) uint8 {
-	for n := min(len(data), len(last)-1); n > 0; n-- {
-		if string(data[len(data)-n:]) == last[:n] {
-			return uint8(n)
-		}
-	}
-	return 0
 }

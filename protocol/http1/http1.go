@@ -48,9 +48,8 @@ const (
 type direction struct {
 	scanned uint64 // no empty line ends before this offset; saves looking again when a head comes bit by bit
 	mode    mode
-	chunked bool  // astray in a chunked body: its last chunk may still be recognised
-	matched uint8 // how many bytes of the last chunk the data so far ended with
-	open    bool  // a message was returned as PartHead
+	chunked bool // astray in a chunked body: its last chunk may still be recognised
+	open    bool // a message was returned as PartHead
 }
 
 type parser struct {

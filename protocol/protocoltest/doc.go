@@ -55,5 +55,6 @@
 // events swapped. These must give exactly what is expected. Cut at the protocol's own capture limit as the kernel cuts, the
 // exchanges must be as many and agree in whatever was seen; cut at much smaller limits they must be among them. With each
 // segment lost in turn, and attached from each segment on, the exchanges must be among the expected ones, times and sizes
-// included, and what is missing must have been reported as a gap.
+// included, and what is missing must have been reported as a gap: exactly as many where each exchange takes a turn of the
+// client and one of the server.
 package protocoltest

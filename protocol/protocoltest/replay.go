@@ -41,38 +41,57 @@ func record(t *Transcript, side protocol.Side) script {
 		Conn: connID, Flow: event.Flow{Local: local, Remote: remote}, Role: role, Existing: t.Existing, Time: epoch,
 	}}
 	var off [2]uint64
-	for i, seg := range t.Segments {
+	for _, seg := range t.Segments {
 		d := event.Received
 		if seg.FromClient == (side == protocol.ClientSide) {
 			d = event.Sent
 		}
 		size := len(seg.Data) + seg.Hidden
 		s.segments = append(s.segments, &event.Segment{
-			Conn: connID, Dir: d, Seq: uint64(i), Off: off[d], Task: task,
+			Conn: connID, Dir: d, Off: off[d], Task: task,
 			Data: seg.Data, Size: size, Time: epoch.Add(seg.At),
 		})
 		off[d] += uint64(size)
 	}
 	if t.Closed {
 		s.closed = &event.Closed{
-			Conn: connID, Seq: uint64(len(s.segments)), Sent: off[event.Sent], Received: off[event.Received],
+			Sent: off[event.Sent], Received: off[event.Received], Conn: connID,
 			Reason: t.Reason, Time: epoch.Add(t.ClosedAt),
 		}
+	}
+	return s.renumber()
+}
+
+// renumber gives the segments and their turns new numbers, as the kernel counts them: before anything is lost.
+func (s script) renumber() script {
+	turn := uint32(0)
+	for i, seg := range s.segments {
+		switch {
+		case i == 0:
+			turn = uint32(seg.Dir)
+		case s.segments[i-1].Dir != seg.Dir:
+			turn++
+		}
+		seg.Seq, seg.Turn, seg.Turns = uint64(i), turn, true
+	}
+	if s.closed != nil {
+		c := *s.closed
+		c.Seq, c.Turn, c.Turns = uint64(len(s.segments)), turn, len(s.segments) > 0
+		s.closed = &c
 	}
 	return s
 }
 
-// renumber gives the segments new numbers, after some were split.
-func (s script) renumber() script {
+// turns is how many turns the client took.
+func (s script) turns(side protocol.Side) int {
+	n := 0
 	for i, seg := range s.segments {
-		seg.Seq = uint64(i)
+		fromClient := (seg.Dir == event.Sent) == (side == protocol.ClientSide)
+		if fromClient && (i == 0 || s.segments[i-1].Dir != seg.Dir) {
+			n++
+		}
 	}
-	if s.closed != nil {
-		c := *s.closed
-		c.Seq = uint64(len(s.segments))
-		s.closed = &c
-	}
-	return s
+	return n
 }
 
 // splitEvery cuts every segment into calls of at most n bytes.
@@ -205,6 +224,7 @@ type result struct {
 	exchanges []got
 	gaps      uint64
 	refused   bool
+	verdicts  int
 	open      protocol.Counters // before the connection's end
 	end       protocol.Counters
 }
@@ -240,6 +260,7 @@ func (c collect) Gap(_ event.ConnID, _ string, n uint64) { c.r.gaps += n }
 
 func (c collect) SetVerdict(_ event.ConnID, v protocol.Verdict) {
 	c.r.refused = c.r.refused || v.Refused
+	c.r.verdicts++
 }
 
 func attrs(a *protocol.Attrs) []Attr {

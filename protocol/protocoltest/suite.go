@@ -55,13 +55,14 @@ type suite struct {
 	specs []*protocol.Spec
 	base  script
 	full  []got // the exchanges of the transcript as it is
+	again bool  // it was decided more than once what to capture: the client pipelines
 }
 
 func (s *suite) play(sc script) *result { return replay(s.specs, sc.opened, sc.events()) }
 
 func (s *suite) run(t *testing.T) {
 	whole := s.play(s.base)
-	s.full = whole.exchanges
+	s.full, s.again = whole.exchanges, whole.verdicts > 1
 	s.exact(t, "whole", whole)
 	if t.Failed() {
 		return
@@ -141,8 +142,18 @@ func (s *suite) lost(t *testing.T) {
 			if sc.closed != nil && len(r.exchanges) < len(s.full) && r.gaps == 0 && !r.refused {
 				t.Errorf("%s: %d of %d exchanges and no gap reported", label, len(r.exchanges), len(s.full))
 			}
+			if n := len(r.exchanges) + int(r.gaps); s.accountable() && n != len(s.full) {
+				t.Errorf("%s: %d exchanges and %d missing of %d", label, len(r.exchanges), r.gaps, len(s.full))
+			}
 		}
 	}
+}
+
+// accountable says whether what is emitted and what is missing must add up exactly after any loss: where each exchange takes a
+// turn of the client and one of the server.
+func (s *suite) accountable() bool {
+	return s.base.closed != nil && !s.again && !s.tr.Existing && s.tr.Undecoded == "" && s.tr.ParseErrors == 0 &&
+		s.specs[0].Pairing == protocol.InOrder && s.base.turns(s.side) == len(s.full)
 }
 
 func (s *suite) attached(t *testing.T) {
