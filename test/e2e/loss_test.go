@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 
@@ -18,7 +19,8 @@ func TestLoss(t *testing.T) {
 		requests := []string{
 			"GET /ok/{n}?bytes=2000", "POST /missing/{n}?status=404 body=2000", "GET /broken/{n}?status=500", "PUT /created/{n}?status=201 body=3000",
 		}
-		for _, pipeline := range []string{"1", "4"} {
+		// How many requests a turn of a pipelining client held cannot be known when it was lost: then it is an estimate.
+		for pipeline, tolerance := range map[string]float64{"1": 0, "4": 0.15} {
 			t.Run("pipeline "+pipeline, func(t *testing.T) {
 				client := "client-of-lossy-" + pipeline
 				base, err := s.metrics()
@@ -37,7 +39,7 @@ func TestLoss(t *testing.T) {
 				}
 				var counted, lost float64
 				eventually(t, settle, func() (err error) {
-					counted, lost, err = checkLoss(t, s, base, client, r.Sent, status)
+					counted, lost, err = checkLoss(t, s, base, client, float64(r.Sent), tolerance, status)
 					return err
 				})
 				t.Logf("sent %d, counted %.0f, lost by the edge's own count %.0f", r.Sent, counted, lost)
@@ -50,7 +52,7 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent int, status map[string]string) (counted, lost float64, err error) {
+func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent, tolerance float64, status map[string]string) (counted, lost float64, err error) {
 	t.Helper()
 	now, err := s.metrics()
 	if err != nil {
@@ -69,9 +71,9 @@ func checkLoss(t *testing.T, s *toposcope, base metrics, client string, sent int
 	events := now.sum("toposcope_events_lost_total") - base.sum("toposcope_events_lost_total")
 	switch {
 	case events == 0:
-		err = fmt.Errorf("nothing was lost in a ring of 16 KiB; sent %d, counted %g", sent, counted)
-	case counted+lost != float64(sent):
-		err = fmt.Errorf("%g counted and %g lost are %g, but %d were sent", counted, lost, counted+lost, sent)
+		err = fmt.Errorf("nothing was lost in a ring of 16 KiB; sent %g, counted %g", sent, counted)
+	case math.Abs(counted+lost-sent) > tolerance*sent:
+		err = fmt.Errorf("%g counted and %g lost are %g, but %g were sent", counted, lost, counted+lost, sent)
 	}
 	return counted, lost, err
 }
