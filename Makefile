@@ -22,7 +22,7 @@ FUZZTIME ?= 10s
 STEP := .ci/step
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser generate check-generated bench demo clean packages
+.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser screenshot generate check-generated bench demo clean packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ test-ui: ui ## the UI's unit tests
 
 test-browser: build ## the UI in headless Chromium
 	@$(STEP) "browser" .ci/browser
+
+screenshot: build ## docs/map.png anew, from a run with the demo shop (close what else talks on this host first)
+	@.ci/browser
+	cp test/browser/out/real-map.png docs/map.png
 
 check-generated: ## fail if "make generate" changes a file
 	@$(STEP) "generated files" .ci/unchanged $(MAKE) --no-print-directory generate

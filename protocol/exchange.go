@@ -53,8 +53,12 @@ func (t *Tracker) emit(c *conn, req *Message) {
 	case !req.NoReply && req.Kind != OneWay:
 		x.Outcome, x.Error = Failed, ErrorUnanswered
 	}
-	if resp != nil && resp.End.Before(req.Start) {
-		resp.End = req.Start
+	end := &req.End // of an exchange without a response
+	if resp != nil {
+		end = &resp.End
+	}
+	if end.Before(req.Start) {
+		*end = req.Start
 		t.count.clamps.Add(1)
 	}
 	t.count.protocols[c.proto].exchanges[x.Outcome].Add(1)
