@@ -100,9 +100,16 @@ type Labeler struct {
 // identity is what a Labeler hangs on a process.
 type identity struct {
 	resource atomic.Pointer[Resource] // nil until it is asked for or judged
+	former   atomic.Pointer[former]   // before the last exec; nil when there was none
 	watched  atomic.Bool
 	action   Action
 	told     bool // the Watch has heard of it
+}
+
+// former is who a process was until an exec.
+type former struct {
+	resource *Resource
+	until    time.Time
 }
 
 type proc = process.Process[identity]
@@ -140,6 +147,17 @@ func (l *Labeler) Process(t event.Task) *Resource {
 		return p.Value.resource.Load()
 	}
 	return l.unknown
+}
+
+// ProcessAt is Process for what happened at a time: events of different shards are not in one order, and an exec may have been
+// told before bytes that are older.
+func (l *Labeler) ProcessAt(t event.Task, at time.Time) *Resource {
+	if p := l.processes.Lookup(t); p != nil {
+		if f := p.Value.former.Load(); f != nil && at.Before(f.until) {
+			return f.resource
+		}
+	}
+	return l.Process(t)
 }
 
 // Watched tells whether the filter includes the process of a task. One that left no trace is not.

@@ -210,8 +210,14 @@ func TestExecIsANewIdentity(t *testing.T) {
 	child := h.fork(shell, 12)
 	h.want(child, "bash", "bash@web1")
 	was := h.Process(child)
-	h.Exec(&event.Exec{Task: child, Parent: 10, Comm: "curl", Executable: "/usr/bin/curl", Args: []string{"curl", "http://x"}})
+	h.Exec(&event.Exec{Task: child, Parent: 10, Comm: "curl", Executable: "/usr/bin/curl", Args: []string{"curl", "http://x"}, Time: h.now})
 	h.want(child, "curl", "curl@web1")
+	if r := h.ProcessAt(child, h.now.Add(-time.Millisecond)); r != was {
+		t.Errorf("before its exec it was %q", r.Name)
+	}
+	if r := h.ProcessAt(child, h.now); r != h.Process(child) {
+		t.Errorf("at its exec it was %q", r.Name)
+	}
 	if was.Name != "bash" || h.Process(shell).Name != "bash" {
 		t.Error("the exec of a child renamed its parent")
 	}

@@ -89,13 +89,17 @@ func (l *Labeler) readAddresses(netns, pid uint32) {
 // Exec takes in that a process runs another program: it is named and judged anew.
 func (l *Labeler) Exec(e *event.Exec) {
 	var old *process.Program
+	var was *Resource
 	if p := l.processes.Lookup(e.Task); p != nil {
-		old = p.Program()
+		old, was = p.Program(), p.Value.resource.Load()
 	}
 	p := l.processes.Exec(e)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.recount(p.Program())
+	if was != nil {
+		p.Value.former.Store(&former{was, e.Time})
+	}
 	l.relabel(p)
 	if old != nil && l.recount(old) {
 		l.relabelProgram(old)

@@ -26,6 +26,12 @@ type Watcher interface {
 	Watched(t event.Task) bool
 }
 
+// Historian may be implemented by a Resolver that knows who a task was at a time; its last exec may be younger than the bytes
+// that are asked about.
+type Historian interface {
+	ProcessAt(t event.Task, at time.Time) *labeler.Resource
+}
+
 // Limits bound what is kept. Past one of them a label's value is Other, and the drop is counted.
 type Limits struct {
 	Series              int // all series of edges, operations and connections; default 50,000

@@ -73,7 +73,7 @@ func (s *Shard) Handle(ev event.Event) {
 	case *event.Segment:
 		if c, ok := s.conns[e.Conn]; ok && e.Task.PID != 0 {
 			c.task, c.who = e.Task, nil
-			if r := s.t.resolver.Process(e.Task); known(r) {
+			if r := s.processAt(e.Task, e.Time); known(r) {
 				c.who = r // now: it may become another program before its exchange is known
 			}
 		}
@@ -95,6 +95,13 @@ func (s *Shard) Handle(ev event.Event) {
 	case *event.Listening:
 		s.t.listeners.handle(e)
 	}
+}
+
+func (s *Shard) processAt(t event.Task, at time.Time) *labeler.Resource {
+	if s.t.history != nil {
+		return s.t.history.ProcessAt(t, at)
+	}
+	return s.t.resolver.Process(t)
 }
 
 // Tick does what time alone calls for: it counts connections that have been quiet since they were opened and forgets

@@ -17,7 +17,8 @@ import (
 type Topology struct {
 	cfg      Config
 	resolver Resolver
-	watched  Watcher // nil: every announced end is
+	watched  Watcher   // nil: every announced end is
+	history  Historian // nil: the resolver knows only the present
 	routes   *route.Templates
 	started  time.Time
 
@@ -64,6 +65,7 @@ func New(cfg Config, r Resolver) (*Topology, error) {
 		shards: map[int]*Shard{},
 	}
 	t.watched, _ = r.(Watcher)
+	t.history, _ = r.(Historian)
 	t.registry.init(cfg)
 	return t, nil
 }
