@@ -173,10 +173,16 @@ func (p *Probe) SetEnabled(_ context.Context, on bool) error {
 		p.detach()
 		return errors.Join(err, p.forgetConns())
 	}
-	if err := p.writeSettings(true); err != nil {
+	// Programs attach one after the other, over some 100 ms: until the last is there each does nothing, or a connection would be
+	// seen in one direction and not in the other.
+	if err := p.writeSettings(false); err != nil {
 		return err
 	}
-	if err := p.attach(); err != nil {
+	err := p.attach()
+	if err == nil {
+		err = p.writeSettings(true)
+	}
+	if err != nil {
 		p.detach()
 		return errors.Join(err, p.forgetConns())
 	}
