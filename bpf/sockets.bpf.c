@@ -192,7 +192,8 @@ int BPF_PROG(socket_state, const struct sock *sk, int old, int new)
 	struct settings *set = get_settings();
 	struct task_id task = {};
 
-	if (!set || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	/* what opens while programs are still being attached is found as existing once they are */
+	if (!set || !set->enabled || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	if (new == TCP_SYN_SENT) {
 		connecting(sk);
