@@ -393,6 +393,14 @@ func TestRealProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Skip(err)
 	}
+	// Start returns when the kernel closes what exec closes, a moment before the new environment is in place.
+	for environ := ""; environ == ""; {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		environ = string(b)
+	}
 	task := event.Task{PID: uint32(cmd.Process.Pid)}
 	r := l.Process(task)
 	task.Start = r.Start
