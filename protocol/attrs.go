@@ -3,6 +3,9 @@ package protocol
 // Key is the name of an attribute in OpenTelemetry's semantic conventions.
 type Key string
 
+// Unknown is the value of an attribute that the protocol refers to and capture cannot resolve; see Message.Unresolved.
+const Unknown = "unknown"
+
 // Keys that metrics and pages read. A protocol may set further ones; they are shown with an exchange and stay off labels.
 const (
 	HTTPRequestMethod      Key = "http.request.method"
@@ -18,6 +21,8 @@ const (
 	RPCSystem              Key = "rpc.system.name"
 	RPCMethod              Key = "rpc.method"
 	RPCStatusCode          Key = "rpc.response.status_code"
+	RPCRequestMessages     Key = "rpc.request.messages"
+	RPCResponseMessages    Key = "rpc.response.messages"
 	DBSystem               Key = "db.system.name"
 	DBOperation            Key = "db.operation.name"
 	DBCollection           Key = "db.collection.name"
@@ -29,6 +34,10 @@ const (
 	DNSQuestionName        Key = "dns.question.name"
 	DNSQuestionType        Key = "dns.question.type"
 	DNSResponseCode        Key = "dns.response_code"
+	// DNSAnswers are the addresses of an answer, comma-separated; DNSAnswersTTL is the shortest time, in seconds, for which one of
+	// the records that lead to them holds.
+	DNSAnswers    Key = "dns.answers"
+	DNSAnswersTTL Key = "dns.answers.ttl"
 )
 
 type attr struct {

@@ -14,6 +14,7 @@ type conn struct {
 	parser  Parser
 	reorder *reorder
 	peers   map[netip.AddrPort]*conn // of a datagram socket
+	far     *far                     // of a peer of one
 	dirs    [2]stream
 	pair    pairer
 	nextSeq uint64
@@ -26,6 +27,7 @@ type conn struct {
 	source  event.Source
 	lastDir event.Dir
 	proto   uint8 // index into counters.protocols
+	carries uint8 // the same, of the last exchange: what a loss is reported of
 	errors  uint8 // runs of bytes that broke the rules since the last exchange
 	turns   uint8 // turns that nobody recognised
 	sniffed int32 // bytes seen while undecided
@@ -270,6 +272,7 @@ func (t *Tracker) release(c *conn) {
 			t.recycle(m)
 		}
 	}
+	p.ids = nil
 	t.recycle(p.orphan)
 	p.orphan = nil
 	c.parser, c.peers, c.vague = nil, nil, false

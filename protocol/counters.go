@@ -26,6 +26,8 @@ type Counters struct {
 	Exchanges   map[Labels]uint64
 	ParseErrors map[string]uint64
 	StreamGaps  map[string]uint64
+	// Unresolved are the exchanges, of those above, that refer to what was not seen; see Message.Unresolved.
+	Unresolved map[string]uint64
 
 	// Connections (a gauge) are tracked now; Undecoded (a gauge) of them are open and not decoded.
 	Connections int64
@@ -48,6 +50,7 @@ type perProtocol struct {
 	exchanges   [3]atomic.Uint64
 	parseErrors atomic.Uint64
 	gaps        atomic.Uint64
+	unresolved  atomic.Uint64
 }
 
 // counters are written by the Tracker's goroutine and read by any.
@@ -75,6 +78,7 @@ func (t *Tracker) Counters() Counters {
 		Exchanges:   make(map[Labels]uint64, 3*len(c.protocols)),
 		ParseErrors: make(map[string]uint64, len(c.protocols)),
 		StreamGaps:  make(map[string]uint64, len(c.protocols)),
+		Unresolved:  make(map[string]uint64, len(c.protocols)),
 		Connections: c.conns.Load(),
 		Undecoded: map[Reason]int64{
 			ReasonTLS: c.tls.Load(), ReasonUnknown: c.unknown.Load(), ReasonFiltered: 0,
@@ -96,6 +100,7 @@ func (t *Tracker) Counters() Counters {
 		if p.name == "" {
 			continue
 		}
+		r.Unresolved[p.name] = p.unresolved.Load()
 		for _, o := range []Outcome{OK, Failed, Rejected} {
 			r.Exchanges[Labels{p.name, o}] = p.exchanges[o].Load()
 		}

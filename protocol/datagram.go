@@ -7,12 +7,22 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 )
 
+// far tells a peer of a datagram socket who it is.
+type far struct {
+	socket *conn
+	addr   netip.AddrPort
+	// parser is one for spec that an earlier peer has left: of datagrams, each is known by itself.
+	parser Parser
+	spec   *Spec
+}
+
 // datagram handles a segment of a datagram socket. A datagram is one chunk and is never joined to another; each peer of an
-// unconnected socket has a state of its own, kept in its conn's peers. There are no turns, no holes and no offsets; a
-// request that is not answered within Config.AnswerWait ends unanswered.
+// unconnected socket has a state of its own for as long as one of the two waits for an answer, kept in its conn's peers. There
+// are no turns, no holes and no offsets; a request that is not answered within Config.AnswerWait ends unanswered.
 func (t *Tracker) datagram(c *conn, s *event.Segment) {
 	if s.Seq > c.nextSeq {
 		t.count.protocols[c.proto].gaps.Add(1)
+		c.ledger.holed(s.Seq - c.nextSeq)
 		c.doubtPeers()
 	}
 	c.nextSeq = max(c.nextSeq, s.Seq+1)
@@ -21,6 +31,7 @@ func (t *Tracker) datagram(c *conn, s *event.Segment) {
 	at := s.Time.UnixNano()
 	p.lastAt, c.lastAt = max(p.lastAt, at), max(c.lastAt, at)
 	if p.parser == nil && !t.identifyDatagram(p, d, s.Data) {
+		t.dropPeer(c, p)
 		return
 	}
 	m := mark{end: uint64(max(s.Size, len(s.Data))), at: s.Time, task: s.Task, call: true, turn: true}
@@ -41,10 +52,12 @@ func (t *Tracker) datagram(c *conn, s *event.Segment) {
 	}
 	*st = stream{}
 	p.errors = 0
-	if p.pair.outstanding.n > 0 {
-		c.asking = true
-		t.watchOver(c)
+	if p.pair.outstanding.n == 0 {
+		t.dropPeer(c, p)
+		return
 	}
+	c.asking = true
+	t.watchOver(c)
 }
 
 // peer returns the state of a socket's traffic with one other end.
@@ -56,14 +69,16 @@ func (t *Tracker) peer(c *conn, addr netip.AddrPort) *conn {
 		c.peers = make(map[netip.AddrPort]*conn, 1)
 	}
 	if len(c.peers) >= t.cfg.MaxPeers {
-		for a, p := range c.peers { // any
-			t.endPeer(p, ns(c.lastAt))
-			delete(c.peers, a)
+		for _, p := range c.peers { // any
 			t.count.evictedConns.Add(1)
+			t.missed(p, p.pair.outstanding.n)
+			t.dropPeer(c, p)
 			break
 		}
 	}
-	p := &conn{id: c.id, role: c.role, ports: c.ports, task: c.task, proto: uint8(len(t.specs)), datagram: true}
+	p := t.newPeer()
+	p.far.socket, p.far.addr = c, addr
+	p.id, p.role, p.ports, p.task = c.id, c.role, c.ports, c.task
 	if addr.IsValid() {
 		p.ports[1] = addr.Port()
 	}
@@ -71,11 +86,38 @@ func (t *Tracker) peer(c *conn, addr netip.AddrPort) *conn {
 	return p
 }
 
+// pooledPeers bounds the peers that are kept for another use.
+const pooledPeers = 256
+
+// newPeer returns a peer without a past.
+func (t *Tracker) newPeer() *conn {
+	undecided := uint8(len(t.specs))
+	if n := len(t.peers); n > 0 {
+		p := t.peers[n-1]
+		t.peers = t.peers[:n-1]
+		*p = conn{far: p.far, proto: undecided, carries: undecided, datagram: true}
+		return p
+	}
+	return &conn{far: &far{}, proto: undecided, carries: undecided, datagram: true}
+}
+
+// dropPeer forgets a peer, with what it waits for.
+func (t *Tracker) dropPeer(c, p *conn) {
+	delete(c.peers, p.far.addr)
+	if p.parser != nil {
+		p.far.parser, p.far.spec = p.parser, p.spec
+	}
+	t.release(p)
+	if len(t.peers) < pooledPeers {
+		t.peers = append(t.peers, p)
+	}
+}
+
 // identifyDatagram asks the protocols that are spoken over datagrams. A datagram that nobody knows says nothing of the next.
 func (t *Tracker) identifyDatagram(p *conn, d event.Dir, data []byte) bool {
 	var spec *Spec
 	for _, s := range t.specs {
-		if s.Over != OverStream && s.Sniff(d, data) == Yes && (spec == nil || !p.onPort(spec) && p.onPort(s)) {
+		if s.Carrier == "" && s.Over != OverStream && (spec == nil || !p.onPort(spec) && p.onPort(s)) && s.Sniff(d, data) == Yes {
 			spec = s
 		}
 	}
@@ -83,6 +125,14 @@ func (t *Tracker) identifyDatagram(p *conn, d event.Dir, data []byte) bool {
 		t.become(p, spec)
 	}
 	return spec != nil
+}
+
+// parserOf makes the parser of a connection, or takes up the one that a peer has.
+func (c *conn) parserOf(s *Spec) Parser {
+	if c.far != nil && c.far.spec == s {
+		return c.far.parser
+	}
+	return s.New()
 }
 
 // doubtPeers notes that answers may have been lost.
@@ -97,15 +147,21 @@ func (t *Tracker) expirePeers(c *conn, now time.Time) {
 	c.asking = false
 	for _, p := range c.peers {
 		for m := p.pair.outstanding.head; m != nil && now.Sub(m.Start) >= t.cfg.AnswerWait; m = p.pair.outstanding.head {
-			p.pair.outstanding.pop()
+			p.pair.pop()
 			t.endUnanswered(p, m, now)
 		}
-		c.asking = c.asking || p.pair.outstanding.n > 0
+		if p.pair.outstanding.n == 0 {
+			t.dropPeer(c, p)
+			continue
+		}
+		c.asking = true
 	}
 }
 
-// endPeer ends the state of one peer.
-func (t *Tracker) endPeer(p *conn, at time.Time) {
-	t.unanswered(p, at)
-	t.release(p)
+// endPeers ends what a datagram socket's peers wait for.
+func (t *Tracker) endPeers(c *conn, at time.Time) {
+	for _, p := range c.peers {
+		t.unanswered(p, at)
+		t.dropPeer(c, p)
+	}
 }

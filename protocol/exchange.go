@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -9,7 +10,7 @@ import (
 // finish ends an exchange whose request has its answer.
 func (t *Tracker) finish(c *conn, req *Message) {
 	p := &c.pair
-	p.outstanding.remove(req)
+	p.remove(req)
 	t.disown(c, req)
 	c.errors = 0
 	c.ledger.exchanged()
@@ -42,9 +43,15 @@ func (t *Tracker) disown(c *conn, m *Message) {
 func (t *Tracker) emit(c *conn, req *Message) {
 	resp := req.answer
 	x := &t.x
-	x.Conn, x.Side, x.Task, x.Protocol = c.id, c.side(), req.Task, c.spec
+	spec, number := t.counted(c, req)
+	x.Conn, x.Side, x.Task, x.Protocol, x.Peer = c.id, c.side(), req.Task, spec, netip.AddrPort{}
+	if c.far != nil {
+		x.Peer, c.far.socket.carries = c.far.addr, number
+	}
 	x.Request, x.Response, x.Outcome, x.Error = req, resp, OK, ""
 	switch {
+	case resp != nil && resp.partial:
+		x.Outcome, x.Error = Failed, ErrorUnanswered // the end of the connection cut it short
 	case resp != nil:
 		x.Outcome, x.Error = resp.Outcome, resp.Error
 		if x.Side == ServerSide && resp.Task != (event.Task{}) {
@@ -61,9 +68,31 @@ func (t *Tracker) emit(c *conn, req *Message) {
 		*end = req.Start
 		t.count.clamps.Add(1)
 	}
-	t.count.protocols[c.proto].exchanges[x.Outcome].Add(1)
-	t.sink.Exchange(x)
+	if spec != nil && !spec.Muted {
+		count := &t.count.protocols[number]
+		count.exchanges[x.Outcome].Add(1)
+		if req.Unresolved || resp != nil && resp.Unresolved {
+			count.unresolved.Add(1)
+		}
+		t.sink.Exchange(x)
+	}
 	t.recycle(req)
+}
+
+// counted is the protocol that a request counts for: the connection's, or the one of that name that is spoken in it; nil when
+// that one is not wanted.
+func (t *Tracker) counted(c *conn, req *Message) (*Spec, uint8) {
+	c.carries = c.proto
+	if req.Protocol == "" || c.spec != nil && req.Protocol == c.spec.Name {
+		return c.spec, c.proto
+	}
+	for i, s := range t.specs {
+		if s.Name == req.Protocol {
+			c.carries = uint8(i)
+			return s, c.carries
+		}
+	}
+	return nil, c.proto
 }
 
 // unattributed notes that bytes of direction d went by that belong to no message: what is still unanswered at the end may
@@ -103,7 +132,7 @@ func (t *Tracker) confirm(c *conn) {
 // unanswered ends all that is outstanding at the end of the connection.
 func (t *Tracker) unanswered(c *conn, at time.Time) {
 	p := &c.pair
-	for m := p.outstanding.pop(); m != nil; m = p.outstanding.pop() {
+	for m := p.pop(); m != nil; m = p.pop() {
 		t.endUnanswered(c, m, at)
 	}
 }
@@ -112,11 +141,15 @@ func (t *Tracker) unanswered(c *conn, at time.Time) {
 func (t *Tracker) endUnanswered(c *conn, m *Message, at time.Time) {
 	if m.doubt {
 		t.missed(c, 1)
+		c.explained(1)
 		t.recycle(m)
 		return
 	}
 	c.ledger.emitted++
 	m.End = at
+	if m.answer != nil {
+		m.answer.End = at
+	}
 	if at.Before(m.Start) {
 		m.End = m.Start
 		t.count.clamps.Add(1)

@@ -11,11 +11,14 @@ import "github.com/toposcope/toposcope/collector/event"
 // is reported only when a loss was noticed (owed). The result is exact, whatever was lost, with two exceptions: an answer that
 // came before its request was over leaves a turn too few, a lost interim response one too many.
 //
+// By ID: an answer without its request, a request whose answer can have been among what was lost, and the requests that a
+// counting ID has left out are missing, each found out when it shows.
+//
 // By estimate, reported at once (missed): from how many segments an exchange takes and, where turns are numbered, from those
 // that nothing was seen of, at the average number of requests of a turn so far; one each for requests that were seen and
 // could not be taken. This is the way for a client that pipelines: how many requests a lost turn held nobody knows, so the
 // sum is right within a few percent when each burst is one call, and rougher when it is several. It is also the way for
-// sources without turns, for protocols that pair by ID, and before the first request on a connection older than capture.
+// sources without turns, and before the first request on a connection older than capture.
 type ledger struct {
 	// owed is how many exchanges are estimated to be missing and not yet reported: until the account is drawn up, or until
 	// the protocol is known.
@@ -27,6 +30,11 @@ type ledger struct {
 	// turn is that of the last segment; numbered: the source numbers turns; based: base is known.
 	turn            uint32
 	numbered, based bool
+
+	// By ID: holes are the runs of segments that were lost and that no exchange known to be missing explains yet; lastID is the
+	// last request's, orphans the answers since then whose request was not seen.
+	holes, orphans uint32
+	lastID         uint64
 
 	requests, requestTurns, lastRequest uint32 // seen, for the average
 	segments, exchanges, sinceExchange  uint32
@@ -49,7 +57,7 @@ func (t *Tracker) missed(c *conn, n int) {
 // report tells the sink of n exchanges that are missing for certain, or as well as can be known.
 func (t *Tracker) report(c *conn, n int) {
 	if n > 0 {
-		t.sink.Gap(c.id, t.count.protocols[c.proto].name, uint64(n))
+		t.sink.Gap(c.id, t.count.protocols[c.carries].name, uint64(n))
 	}
 }
 
@@ -90,6 +98,47 @@ func (t *Tracker) asked(c *conn, turn uint32) {
 	}
 	if l.requests++; l.requests >= 1<<16 {
 		l.requests, l.requestTurns = l.requests/2, max(l.requestTurns/2, 1)
+	}
+}
+
+// lost is where what c has lost is accounted for: for a peer of a datagram socket the socket's.
+func (c *conn) lost() *ledger {
+	if c.far != nil {
+		return &c.far.socket.ledger
+	}
+	return &c.ledger
+}
+
+// holed notes the loss of n segments that may have been anybody's.
+func (l *ledger) holed(n uint64) { l.holes = uint32(min(uint64(l.holes)+n, 1<<30)) }
+
+// explained notes that n missing exchanges have been found out.
+func (c *conn) explained(n uint32) {
+	l := c.lost()
+	l.holes -= min(n, l.holes)
+}
+
+// skipped reports the requests that a loss has hidden, where IDs count them: those between the last one seen and id, but for
+// those whose answer came without them.
+func (t *Tracker) skipped(c *conn, id uint64) {
+	l, step := &c.ledger, c.spec.IDStep
+	if step == 0 {
+		return
+	}
+	if l.lastID != 0 && l.holes > 0 && id > l.lastID+step {
+		n := (id-l.lastID)/step - 1
+		n -= min(n, uint64(l.orphans))
+		t.report(c, int(min(n, 1<<20)))
+	}
+	l.orphans, l.holes = 0, 0
+	l.lastID = max(l.lastID, id)
+}
+
+// unexplained reports, at the end of a connection that pairs by ID, losses of which nothing has shown: an exchange has two sides,
+// so each two of them may have hidden one. Where IDs count, they would have shown.
+func (t *Tracker) unexplained(c *conn) {
+	if int(c.carries) < len(t.specs) && t.specs[c.carries].IDStep == 0 {
+		t.report(c, int(c.ledger.holes+1)/2)
 	}
 }
 

@@ -39,7 +39,12 @@ func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 			known--
 		}
 	}
-	n := c.hidden(missing, first, known)
+	n := 0
+	if c.pair.byID {
+		c.ledger.holed(missing)
+	} else {
+		n = c.hidden(missing, first, known)
+	}
 	c.ledger.sinceExchange += uint32(min(missing, 1<<20))
 	t.forget(c, keep, 0)
 	t.missed(c, n)
@@ -47,10 +52,7 @@ func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 
 // openAnswer is the request whose answer is being received; a loss elsewhere does not touch it.
 func (c *conn) openAnswer() *Message {
-	if c.pair.byID {
-		return nil
-	}
-	return c.pair.answering(0)
+	return c.pair.answering()
 }
 
 // jump handles bytes of direction d that never came: the next one there is at off.
@@ -78,7 +80,12 @@ func (t *Tracker) lose(c *conn, d event.Dir, off uint64, unexplained bool) {
 		t.dropOpen(c, m)
 	}
 	st.pos, st.end, st.lost = off, off, true
-	if unexplained {
+	switch {
+	case !unexplained:
+	case c.pair.byID:
+		c.ledger.holed(1)
+		t.forget(c, nil, 0)
+	default:
 		n := max(c.pair.outstanding.n, 1)
 		t.forget(c, c.openAnswer(), 0)
 		t.missed(c, n)
@@ -109,10 +116,13 @@ func (t *Tracker) ambiguous(c *conn) {
 
 // dropOpen takes an open message, and the exchange it belongs to, out of the pairer.
 func (t *Tracker) dropOpen(c *conn, m *Message) {
-	for req := c.pair.outstanding.head; req != nil; req = req.next {
-		if req == m || req.answer == m {
-			t.drop(c, req)
-			return
+	if m.Kind == Response {
+		m = m.asked
+	}
+	if m != nil {
+		t.drop(c, m)
+		if c.pair.byID {
+			t.missed(c, 1)
 		}
 	}
 }
@@ -122,7 +132,7 @@ func (t *Tracker) drop(c *conn, req *Message) {
 	if c.exact() {
 		c.ledger.owed++
 	}
-	c.pair.outstanding.remove(req)
+	c.pair.remove(req)
 	t.disown(c, req)
 	t.recycle(req)
 }
@@ -134,13 +144,13 @@ func (t *Tracker) forget(c *conn, keep *Message, n int) {
 	p.onLoss()
 	if !p.byID {
 		if keep != nil {
-			p.outstanding.remove(keep)
+			p.remove(keep)
 		}
 		held := p.held.n
 		t.dropAll(c)
 		t.report(c, held)
 		if keep != nil {
-			p.outstanding.push(keep)
+			p.push(keep)
 		}
 	}
 	if n > 0 {
@@ -185,7 +195,7 @@ func (t *Tracker) offerHeld(c *conn, d event.Dir, then Then) {
 func (t *Tracker) closed(c *conn, e *event.Closed) {
 	final := [2]uint64{event.Sent: e.Sent, event.Received: e.Received}
 	for d := range c.dirs {
-		if st := &c.dirs[d]; st.started && final[d] > st.end && c.source == event.SourceSocket {
+		if st := &c.dirs[d]; st.started && final[d] > st.end && c.source != event.SourceTLS {
 			t.jump(c, event.Dir(d), final[d])
 		}
 	}
@@ -200,8 +210,7 @@ func (t *Tracker) closed(c *conn, e *event.Closed) {
 	t.confirm(c)
 	t.unanswered(c, e.Time)
 	t.balanceEnd(c, e)
-	for _, p := range c.peers {
-		t.endPeer(p, e.Time)
-	}
+	t.endPeers(c, e.Time)
+	t.unexplained(c)
 	t.remove(c)
 }

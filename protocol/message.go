@@ -7,8 +7,11 @@ import (
 // message takes in what a parser returned: n bytes from the stream's pos on are the message's.
 func (t *Tracker) message(c *conn, d event.Dir, v *view, m *Message, n uint64) {
 	st := &c.dirs[d]
-	if m.Part == PartEnd {
+	switch {
+	case m.Part == PartEnd && !c.pair.byID:
 		t.partEnd(c, d, v, m, n)
+		return
+	case m.Part == PartEnd && !t.partEndByID(c, d, v, m, n):
 		return
 	}
 	first, _ := v.at(st.pos)
@@ -46,6 +49,9 @@ func (st *stream) begun(m *Message) {
 	st.open, st.openAt, st.byPart = m, st.pos, m.Part == PartHead
 }
 
+// interleaved says that m's end is found by its ID: other messages come between.
+func (p *pairer) interleaved(m *Message) bool { return p.byID && m.Part == PartHead }
+
 // request takes in a request that began in the turn of that number.
 func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool, turn uint32) {
 	p, st := &c.pair, &c.dirs[d]
@@ -71,6 +77,9 @@ func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool, turn uin
 	if p.byID && !t.asksAgain(c, m) {
 		return
 	}
+	if p.byID {
+		t.skipped(c, m.ID)
+	}
 	if p.outstanding.n >= t.cfg.MaxPipelined {
 		t.overflow(c)
 		if !p.byID {
@@ -79,13 +88,12 @@ func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool, turn uin
 		}
 	}
 	m = t.own(m)
-	p.outstanding.push(m)
 	if m.NoReply || m.Kind == OneWay {
-		p.outstanding.remove(m)
 		t.emit(c, m)
 		return
 	}
-	if !whole {
+	p.push(m)
+	if !whole && !p.interleaved(m) {
 		st.begun(m)
 	}
 	t.adoptOrphan(c, m)
@@ -149,14 +157,14 @@ func (t *Tracker) adoptOrphan(c *conn, req *Message) {
 		t.recycle(resp)
 		return
 	}
-	req.answer = resp
+	req.answer, resp.asked = resp, req
 	c.ledger.emitted-- // by the numbers it came in the turn of the next request
 	t.finish(c, req)
 }
 
 func (t *Tracker) response(c *conn, d event.Dir, m *Message, whole bool) {
 	p, st := &c.pair, &c.dirs[d]
-	if !p.knowsDir {
+	if !p.knowsDir && !p.byID { // by ID, either end may end an exchange
 		p.knowsDir, p.reqDir = true, d.Reverse()
 	}
 	if !p.byID && d == p.reqDir {
@@ -169,11 +177,15 @@ func (t *Tracker) response(c *conn, d event.Dir, m *Message, whole bool) {
 		return
 	}
 	req.answer = t.own(m)
-	if whole {
+	req.answer.asked = req
+	switch {
+	case whole:
 		t.finish(c, req)
-		return
+	case p.interleaved(req.answer):
+		req.answer.partial = true
+	default:
+		st.begun(req.answer)
 	}
-	st.begun(req.answer)
 }
 
 // orphan handles a response whose request was not seen.
@@ -182,6 +194,11 @@ func (t *Tracker) orphan(c *conn, m *Message, whole bool) {
 	t.count.orphans.Add(1)
 	switch {
 	case p.byID:
+		if c.lost().holes > 0 && m.Part != PartEnd {
+			c.explained(1)
+			c.ledger.orphans++
+			t.missed(c, 1)
+		}
 	case p.trust == probation && p.held.n > 0:
 		// It was left over: what is held was paired one off.
 		n := p.held.n
@@ -195,49 +212,72 @@ func (t *Tracker) orphan(c *conn, m *Message, whole bool) {
 	}
 }
 
-// partEnd ends the open message that m is the end of.
+// partEndByID ends the message that m is the end of, among those of others. It reports whether m is to be taken for a whole
+// message instead: the end of an answer whose beginning was lost.
+func (t *Tracker) partEndByID(c *conn, d event.Dir, v *view, m *Message, n uint64) (whole bool) {
+	st := &c.dirs[d]
+	req := c.pair.find(m.ID)
+	if req == nil {
+		return false
+	}
+	open := req
+	if m.Kind == Response {
+		if open = req.answer; open == nil {
+			m.Part, m.Truncated = PartWhole, true
+			return true
+		}
+	}
+	open.End = ns(st.took)
+	if n > 0 {
+		l, _ := v.at(min(st.pos+n, st.end) - 1)
+		open.End = l.at
+	}
+	open.Size += m.Size
+	open.merge(m)
+	if open.partial = false; m.Kind == Response {
+		t.finish(c, req)
+	}
+	return false
+}
+
+// merge adds what the end of a message tells to its head.
+func (m *Message) merge(end *Message) {
+	m.Truncated = m.Truncated || end.Truncated
+	m.Unresolved = m.Unresolved || end.Unresolved
+	if end.Error != "" {
+		m.Outcome, m.Error = end.Outcome, end.Error
+	}
+	for i := range end.Attrs.Len() {
+		m.Attrs.Set(end.Attrs.At(i))
+	}
+}
+
+// partEnd ends the open message that m is the end of, in order.
 func (t *Tracker) partEnd(c *conn, d event.Dir, v *view, m *Message, n uint64) {
 	p, st := &c.pair, &c.dirs[d]
 	var open *Message
 	var req *Message
 	from := st
 	if m.Kind == Response {
-		if req = p.answering(m.ID); req == nil {
+		if req = p.answering(); req == nil {
 			return
 		}
-		open = req.answer
-		if !p.byID {
-			from = &c.dirs[p.reqDir.Reverse()]
-		}
-	} else {
-		if open = st.open; p.byID {
-			open = p.match(m.ID)
-		}
-		if open == nil || !p.byID && (open.Kind == Response || !st.byPart) {
-			return
-		}
+		open, from = req.answer, &c.dirs[p.reqDir.Reverse()]
+	} else if open = st.open; open == nil || open.Kind == Response || !st.byPart {
+		return
 	}
 	open.End = ns(from.took)
 	if n > 0 && from == st {
 		l, _ := v.at(min(st.pos+n, st.end) - 1)
 		open.End = l.at
 	}
-	switch {
-	case p.byID:
-		open.Size += m.Size
-	case from == st:
+	if from == st {
 		open.Size = int64(st.pos + n - st.openAt)
-	default:
+	} else {
 		t.settle(from)
 		open.End, open.Size = ns(from.took), int64(from.pos-from.openAt)
 	}
-	open.Truncated = open.Truncated || m.Truncated
-	if m.Error != "" {
-		open.Outcome, open.Error = m.Outcome, m.Error
-	}
-	for i := range m.Attrs.Len() {
-		open.Attrs.Set(m.Attrs.At(i))
-	}
+	open.merge(m)
 	if from.open == open {
 		from.open = nil
 	}
@@ -278,13 +318,7 @@ func (t *Tracker) endOpen(c *conn, d event.Dir, truncated bool) {
 		c.vague = false
 	}
 	m.Truncated = m.Truncated || truncated
-	if m.Kind != Response {
-		return
-	}
-	for req := c.pair.outstanding.head; req != nil; req = req.next {
-		if req.answer == m {
-			t.finish(c, req)
-			return
-		}
+	if m.Kind == Response && m.asked != nil {
+		t.finish(c, m.asked)
 	}
 }

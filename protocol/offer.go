@@ -41,7 +41,7 @@ func (t *Tracker) offer(c *conn, d event.Dir, v *view, then Then) {
 		switch {
 		case m != nil:
 			t.message(c, d, v, m, uint64(n))
-		case n > 0 && st.open == nil:
+		case n > 0 && st.open == nil && !c.pair.byID: // by ID, a parser takes frames that are of no message
 			c.unattributed(d)
 		case n > 0 && c.vague && d != c.pair.reqDir:
 			t.ambiguous(c)
@@ -150,6 +150,10 @@ func (t *Tracker) wrong(c *conn) {
 
 // upgrade goes on in another protocol from where both directions are.
 func (t *Tracker) upgrade(c *conn, u *Upgrade) {
+	var carried *Message
+	if u.ID != 0 && c.pair.outstanding.n == 1 && !c.pair.byID {
+		carried = c.pair.pop()
+	}
 	if c.pair.outstanding.n > 0 {
 		t.forget(c, nil, c.pair.outstanding.n)
 	}
@@ -165,7 +169,14 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	}
 	for _, s := range t.specs {
 		if s.speaks(u.To) {
+			asks := c.pair.reqDir
 			t.become(c, s)
+			if carried != nil && c.pair.byID {
+				carried.ID = u.ID
+				c.pair.knowsDir, c.pair.reqDir = true, asks
+				c.pair.push(carried)
+				c.ledger.lastID = u.ID
+			}
 			return
 		}
 	}
@@ -180,7 +191,7 @@ func (t *Tracker) become(c *conn, s *Spec) {
 	for m := c.pair.held.pop(); m != nil; m = c.pair.held.pop() {
 		t.emit(c, m)
 	}
-	for m := c.pair.outstanding.pop(); m != nil; m = c.pair.outstanding.pop() {
+	for m := c.pair.pop(); m != nil; m = c.pair.pop() {
 		t.recycle(m)
 	}
 	t.recycle(c.pair.orphan)
@@ -190,21 +201,21 @@ func (t *Tracker) become(c *conn, s *Spec) {
 		c.ledger.based = false
 	}
 	c.pair = pairer{trust: trust}
-	c.spec, c.parser, c.proto = s, nil, uint8(len(t.specs))
+	c.spec, c.parser, c.proto, c.carries = s, nil, uint8(len(t.specs)), uint8(len(t.specs))
 	c.turns, c.sniffed, c.errors, c.vague, c.wide = 0, 0, 0, false, false
 	if s == nil {
 		return
 	}
 	for i := range t.specs {
 		if t.specs[i] == s {
-			c.proto = uint8(i)
+			c.proto, c.carries = uint8(i), uint8(i)
 		}
 	}
-	c.parser, c.pair.byID = s.New(), s.Pairing == ByID
+	c.parser, c.pair.byID = c.parserOf(s), s.Pairing == ByID
 	if !c.exact() {
 		t.balanceAll(c)
 	}
-	if t.verdicts != nil {
+	if t.verdicts != nil && !c.datagram {
 		t.verdicts.SetVerdict(c.id, Verdict{Head: s.Capture.Head, Tail: s.Capture.Tail, Whole: s.Capture.Whole})
 	}
 }

@@ -29,7 +29,7 @@ type queue struct {
 }
 
 func (q *queue) push(m *Message) {
-	m.next = nil
+	m.next, m.prev = nil, q.tail
 	if q.tail == nil {
 		q.head = m
 	} else {
@@ -44,30 +44,26 @@ func (q *queue) pop() *Message {
 	if m == nil {
 		return nil
 	}
-	q.head, m.next = m.next, nil
-	if q.head == nil {
-		q.tail = nil
-	}
-	q.n--
+	q.remove(m)
 	return m
 }
 
-func (q *queue) remove(m *Message) bool {
-	if q.head == m {
-		q.pop()
-		return true
+func (q *queue) remove(m *Message) {
+	switch {
+	case q.head == m:
+		q.head = m.next
+	case m.prev == nil:
+		return // it is not in the queue
+	default:
+		m.prev.next = m.next
 	}
-	for p := q.head; p != nil; p = p.next {
-		if p.next == m {
-			p.next, m.next = m.next, nil
-			if q.tail == m {
-				q.tail = p
-			}
-			q.n--
-			return true
-		}
+	if q.tail == m {
+		q.tail = m.prev
+	} else {
+		m.next.prev = m.prev
 	}
-	return false
+	m.next, m.prev = nil, nil
+	q.n--
 }
 
 // pairer finds the request of each response of one connection.
@@ -81,7 +77,8 @@ func (q *queue) remove(m *Message) bool {
 // By ID: a loss can leave a request without its response, never mispair it.
 type pairer struct {
 	outstanding queue
-	held        queue // answered, on probation
+	ids         map[uint64]*Message // of outstanding, when pairing by ID and there are many
+	held        queue               // answered, on probation
 	orphan      *Message
 
 	reqDir    event.Dir
@@ -105,23 +102,72 @@ func (p *pairer) next() *Message {
 	return nil
 }
 
-// match is the request that a response answers; nil when it was not seen.
-func (p *pairer) match(id uint64) *Message {
-	if !p.byID {
-		return p.next()
+// fewIDs is how many outstanding requests are looked through one by one.
+const fewIDs = 16
+
+// push takes a request in.
+func (p *pairer) push(m *Message) {
+	p.outstanding.push(m)
+	switch {
+	case !p.byID:
+	case p.ids != nil:
+		p.ids[m.ID] = m
+	case p.outstanding.n > fewIDs:
+		p.ids = make(map[uint64]*Message, 4*fewIDs)
+		for m := p.outstanding.head; m != nil; m = m.next {
+			p.ids[m.ID] = m
+		}
 	}
-	for m := p.outstanding.head; m != nil; m = m.next {
-		if m.ID == id && m.answer == nil {
+}
+
+// remove lets a request go.
+func (p *pairer) remove(m *Message) {
+	p.outstanding.remove(m)
+	if p.ids != nil && p.ids[m.ID] == m {
+		delete(p.ids, m.ID)
+	}
+}
+
+// pop lets the oldest request go; nil when there is none.
+func (p *pairer) pop() *Message {
+	m := p.outstanding.head
+	if m != nil {
+		p.remove(m)
+	}
+	return m
+}
+
+// find is the request of that ID, answered in part or not; nil when it was not seen.
+func (p *pairer) find(id uint64) *Message {
+	if p.ids != nil {
+		return p.ids[id]
+	}
+	for m := p.outstanding.tail; m != nil; m = m.prev {
+		if m.ID == id {
 			return m
 		}
 	}
 	return nil
 }
 
-// answering is the request whose answer is open; nil when there is none.
-func (p *pairer) answering(id uint64) *Message {
+// match is the request that a response answers; nil when it was not seen.
+func (p *pairer) match(id uint64) *Message {
+	if !p.byID {
+		return p.next()
+	}
+	if m := p.find(id); m != nil && m.answer == nil {
+		return m
+	}
+	return nil
+}
+
+// answering is the request whose answer is open; nil when there is none, and when pairing by ID: there may be many.
+func (p *pairer) answering() *Message {
+	if p.byID {
+		return nil
+	}
 	for m := p.outstanding.head; m != nil; m = m.next {
-		if m.answer != nil && (!p.byID || m.ID == id) {
+		if m.answer != nil {
 			return m
 		}
 	}

@@ -26,6 +26,7 @@ package protocol
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -94,6 +95,9 @@ type Spec struct {
 	Aliases []string
 	// Over is what the protocol is spoken over.
 	Over Transport
+	// Carrier is the Name of the protocol that this one is spoken in, "" for none (gRPC's is HTTP/2). Such a Spec has no Sniff and
+	// no parser: the carrier's parser names it in Message.Protocol.
+	Carrier string
 	// Ports are hints that only break ties; a port is never proof.
 	Ports []uint16
 	// Sniff judges the first bytes of a direction (since the open, or a place where a message may begin).
@@ -102,6 +106,11 @@ type Spec struct {
 	New     func() Parser
 	Pairing Pairing
 	Capture Capture
+	// IDStep is set when the IDs of a connection's requests grow by so much from one to the next, so that after a loss they tell
+	// how many were missed (2 for HTTP/2: RFC 9113, section 5.1.1).
+	IDStep uint64
+	// Muted keeps exchanges from being reported: the protocol is wanted only for what it carries. See Select.
+	Muted bool
 }
 
 // Then says what comes after a Chunk's Data.
@@ -165,6 +174,9 @@ var ErrSyntax = errors.New("bytes do not follow the protocol")
 type Upgrade struct {
 	// To is a Spec's Name or one of its Aliases, or "tls"; "" when not known: the connection is sniffed anew.
 	To string
+	// ID, when not 0, is what the request that is outstanding is called in the new protocol, which will answer it (the stream 1
+	// of RFC 7540 section 3.2).
+	ID uint64
 }
 
 func (u *Upgrade) Error() string { return "connection goes on as " + u.To }
@@ -193,7 +205,8 @@ const (
 	// belong to it.
 	PartHead
 	// PartEnd ends the open message of the same Kind (and ID when pairing ByID). Its Attrs are added to those of the head;
-	// Truncated counts, Start and Size do not.
+	// Truncated and Unresolved count, and Outcome and Error when there is an Error. Start does not; Size does only when
+	// pairing ByID, where messages may be interleaved and only the parser knows which bytes are whose: it is added to the head's.
 	PartEnd
 )
 
@@ -224,6 +237,9 @@ type Message struct {
 	Part Part
 	// ID pairs when the protocol pairs ByID.
 	ID uint64
+	// Protocol is the Name of the Spec that a request counts for, when it is not the connection's own but one that is spoken
+	// in it; see Spec.Carrier.
+	Protocol string
 	// NoReply marks a request whose response, by the protocol, never comes.
 	NoReply bool
 	// Outcome and Error are a response's: what it means by the rule of failure, and OpenTelemetry's error.type ("" for
@@ -240,23 +256,29 @@ type Message struct {
 	Size int64
 	// Truncated is set when not all of the message was seen.
 	Truncated bool
+	// Unresolved is set when the message refers to something that was said before capture began, or was lost (a header table,
+	// a prepared statement), so that a name or a status of it reads "unknown". It is counted, never guessed.
+	Unresolved bool
 	// Task is who read or wrote its first byte; the tracker sets it.
 	Task event.Task
 
-	next   *Message // in the pairer's queue
-	answer *Message // the response that is being received
-	doubt  bool     // its answer may be among bytes that could not be followed
+	next, prev *Message // in the pairer's queue
+	answer     *Message // of a request: the response that is being received
+	asked      *Message // of a response: its request
+	doubt      bool     // its answer may be among bytes that could not be followed
+	partial    bool     // its end is still to come, among those of others
 }
 
 // Reset empties m and keeps its memory.
 func (m *Message) Reset() {
 	m.Kind, m.Part, m.ID, m.NoReply = Request, PartWhole, 0, false
+	m.Protocol, m.Unresolved = "", false
 	m.Outcome, m.Error = OK, ""
 	m.Attrs.Reset()
 	m.Start, m.End = time.Time{}, time.Time{}
 	m.Size, m.Truncated = 0, false
 	m.Task = event.Task{}
-	m.next, m.answer, m.doubt = nil, nil, false
+	m.next, m.prev, m.answer, m.asked, m.doubt, m.partial = nil, nil, nil, nil, false, false
 }
 
 // Side is the end of the connection that was watched.
@@ -282,6 +304,8 @@ const ErrorUnanswered = "unanswered"
 type Exchange struct {
 	Conn event.ConnID
 	Side Side
+	// Peer is the other end of a datagram socket that is not connected; else not valid, and the connection's flow tells.
+	Peer netip.AddrPort
 	// Task is the one that did the work at the watched end: on the client's side it wrote the request, on the server's it
 	// wrote the response (a worker that was handed the socket), or read the request when there is no response.
 	Task     event.Task

@@ -44,7 +44,7 @@ func (t *Tracker) sniff(c *conn, d event.Dir, data []byte) (Sniffed, *Spec) {
 	best := No
 	var spec *Spec
 	for _, s := range t.specs {
-		if s.Over == OverDatagram {
+		if s.Over == OverDatagram || s.Carrier != "" {
 			continue
 		}
 		o := s.Sniff(d, data)

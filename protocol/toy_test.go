@@ -10,7 +10,8 @@ import (
 )
 
 // toy is a protocol of lines for testing the frame: "? id text" asks, "! id text" answers, "~ id text" asks and wants no
-// answer, "^ name" goes on in another protocol. With sloth it returns messages without ever taking a byte.
+// answer, "^ name" goes on in another protocol. A sign followed by + begins a message that one followed by - ends. A text of
+// "=name" counts for the protocol of that name. With sloth it returns messages without ever taking a byte.
 type toy struct{ sloth bool }
 
 func toySpec(name string, pairing protocol.Pairing) *protocol.Spec {
@@ -28,7 +29,7 @@ func sniffToy(_ event.Dir, data []byte) protocol.Sniffed {
 		return protocol.No
 	case len(data) == 1:
 		return protocol.More
-	case data[1] != ' ':
+	case bytes.IndexByte([]byte(" +-"), data[1]) < 0:
 		return protocol.No
 	}
 	return protocol.Yes
@@ -64,6 +65,15 @@ func (p *toy) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 		m.Kind = protocol.Response
 	case '~':
 		m.Kind = protocol.OneWay
+	}
+	switch {
+	case fields[0][len(fields[0])-1] == '+':
+		m.Part = protocol.PartHead
+	case fields[0][len(fields[0])-1] == '-':
+		m.Part = protocol.PartEnd
+	}
+	if len(fields) > 2 && fields[2][0] == '=' {
+		m.Protocol = string(fields[2][1:])
 	}
 	return end + 1, m, nil
 }

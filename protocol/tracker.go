@@ -46,7 +46,7 @@ type Config struct {
 	// MaxErrors is how many times in a row bytes may break the rules of the protocol before the connection is refused.
 	// Default 3.
 	MaxErrors int
-	// MaxPeers is how many peers of a datagram socket are told apart. Default 256. AnswerWait is for how long a datagram may
+	// MaxPeers is how many peers of a datagram socket may be waiting or waited for. Default 4,096. AnswerWait is for how long a datagram may
 	// wait for its answer. Default 5 s, as resolvers have it.
 	MaxPeers   int
 	AnswerWait time.Duration
@@ -66,7 +66,7 @@ func (c Config) withDefaults() Config {
 	c.SniffBytes = cmp.Or(c.SniffBytes, 64<<10)
 	c.SniffTurns = cmp.Or(c.SniffTurns, 8)
 	c.MaxErrors = cmp.Or(c.MaxErrors, 3)
-	c.MaxPeers = cmp.Or(c.MaxPeers, 256)
+	c.MaxPeers = cmp.Or(c.MaxPeers, 4096)
 	c.AnswerWait = cmp.Or(c.AnswerWait, 5*time.Second)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 250*time.Millisecond)
 	c.SettleAfter = cmp.Or(c.SettleAfter, 5*time.Second)
@@ -94,6 +94,7 @@ type Tracker struct {
 	ch       Chunk      // handed to parsers
 	x        Exchange   // handed to the sink
 	one      [1]mark    // of the segment that is being handled
+	peers    []*conn    // of datagram sockets, out of use
 }
 
 // pooledMessages bounds the free list; a message with a larger attribute buffer than pooledAttrs is not kept.
@@ -155,7 +156,7 @@ func (t *Tracker) add(id event.ConnID) *conn {
 	if len(t.conns) >= t.cfg.MaxConns {
 		t.evict()
 	}
-	c := &conn{id: id, proto: uint8(len(t.specs))}
+	c := &conn{id: id, proto: uint8(len(t.specs)), carries: uint8(len(t.specs))}
 	t.conns[id] = c
 	t.count.conns.Add(1)
 	return c
@@ -175,13 +176,18 @@ func (t *Tracker) evict() {
 		}
 	}
 	t.count.evictedConns.Add(1)
-	waiting := oldest.pair.outstanding.n
-	for _, p := range oldest.peers {
-		waiting += p.pair.outstanding.n
-	}
-	t.forget(oldest, nil, waiting)
+	t.forget(oldest, nil, oldest.waiting())
 	t.balanceAll(oldest)
 	t.remove(oldest)
+}
+
+// waiting is how many requests wait for their answer, with all peers of a datagram socket.
+func (c *conn) waiting() int {
+	n := c.pair.outstanding.n
+	for _, p := range c.peers {
+		n += p.pair.outstanding.n
+	}
+	return n
 }
 
 // remove ends the state of a connection.
@@ -262,7 +268,7 @@ func (t *Tracker) recycle(m *Message) {
 	for m != nil {
 		answer := m.answer
 		if len(t.messages) < pooledMessages && cap(m.Attrs.buf) <= pooledAttrs {
-			m.next, m.answer = nil, nil
+			m.next, m.prev, m.answer, m.asked = nil, nil, nil, nil
 			t.messages = append(t.messages, m)
 		}
 		m = answer
@@ -278,7 +284,7 @@ func (t *Tracker) own(m *Message) *Message {
 	o := t.newMessage()
 	a := o.Attrs
 	*o = *m
-	o.Attrs, o.next, o.answer = a, nil, nil
+	o.Attrs, o.next, o.prev, o.answer, o.asked = a, nil, nil, nil, nil
 	o.Attrs.CopyFrom(&m.Attrs)
 	return o
 }

@@ -31,10 +31,12 @@
 //	              Escapes: \r \n \t \\ \xNN, and \(N*text) for N times text. Lines that follow one another in the same
 //	              direction are one segment.
 //	--            ends a segment, so that the next line begins another in the same direction
+//	>! text       bytes of the client, <! text of the server, as the protocol's own test encodes text (see Encode)
 //	>? N, <? N    a segment of N bytes that moved and were never seen (sendfile, splice)
 //	+5ms          time goes on
 //	close [reset|timeout]   the connection ends
 //	existing      (at the top) the connection is older than capture
+//	datagram      (at the top) each segment is a datagram
 //	role unknown  (at the top) capture does not know who connected
 //	port N        (at the top) the server's port; default 1
 //
@@ -42,12 +44,13 @@
 //
 //	outcome[(error)] duration requestBytes/responseBytes key=value … | key=value …
 //
-// with the request's attributes before the bar and the response's after it. An attribute that is not listed is not checked,
+// with the request's attributes (and protocol=name, when it is one that is spoken in the other) before the bar and the response's after it. An attribute that is not listed is not checked,
 // key=- says that it must not be set, and a value with blanks is quoted. The response of an exchange that ended unanswered
 // has "-" bytes. Besides exchanges:
 //
 //	undecoded tls|unknown     the connection is given up for that reason (and still open when that is counted)
 //	parse-errors N            default 0
+//	unresolved N              exchanges that refer to what was not seen; default 0
 //
 // # What is replayed
 //

@@ -37,8 +37,12 @@ func record(t *Transcript, side protocol.Side) script {
 	if t.RoleUnknown {
 		role = event.RoleUnknown
 	}
+	var peer netip.AddrPort
+	if t.Datagram {
+		peer = remote
+	}
 	s := script{opened: &event.Opened{
-		Conn: connID, Flow: event.Flow{Local: local, Remote: remote}, Role: role, Existing: t.Existing, Time: epoch,
+		Conn: connID, Flow: event.Flow{Local: local, Remote: remote}, Role: role, Existing: t.Existing, Datagram: t.Datagram, Time: epoch,
 	}}
 	var off [2]uint64
 	for _, seg := range t.Segments {
@@ -49,7 +53,7 @@ func record(t *Transcript, side protocol.Side) script {
 		size := len(seg.Data) + seg.Hidden
 		s.segments = append(s.segments, &event.Segment{
 			Conn: connID, Dir: d, Off: off[d], Task: task,
-			Data: seg.Data, Size: size, Time: epoch.Add(seg.At),
+			Data: seg.Data, Size: size, Time: epoch.Add(seg.At), Datagram: t.Datagram, Peer: peer,
 		})
 		off[d] += uint64(size)
 	}
@@ -235,6 +239,7 @@ type got struct {
 	duration          time.Duration
 	request, response int64
 	truncated         bool
+	unresolved        bool
 	task              event.Task
 	side              protocol.Side
 	attrs             [2][]Attr
@@ -246,11 +251,16 @@ type collect struct{ r *result }
 func (c collect) Exchange(x *protocol.Exchange) {
 	g := got{
 		outcome: x.Outcome.String(), err: x.Error, duration: x.End().Sub(x.Start()),
-		request: x.Request.Size, response: -1, truncated: x.Request.Truncated, task: x.Task, side: x.Side,
+		request: x.Request.Size, response: -1, task: x.Task, side: x.Side,
+		truncated: x.Request.Truncated, unresolved: x.Request.Unresolved,
 	}
 	g.attrs[0] = attrs(&x.Request.Attrs)
+	if x.Protocol.Carrier != "" {
+		g.attrs[0] = append(g.attrs[0], Attr{"protocol", x.Protocol.Name})
+	}
 	if x.Response != nil {
 		g.response, g.truncated = x.Response.Size, g.truncated || x.Response.Truncated
+		g.unresolved = g.unresolved || x.Response.Unresolved
 		g.attrs[1] = attrs(&x.Response.Attrs)
 	}
 	c.r.exchanges = append(c.r.exchanges, g)

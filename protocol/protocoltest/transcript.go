@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/protocol"
 )
 
 // Transcript is a connection as an operator writes it down.
@@ -19,13 +20,19 @@ type Transcript struct {
 	Reason   event.CloseReason
 	ClosedAt time.Duration
 
-	Existing, RoleUnknown bool
-	Port                  uint16
+	Existing, RoleUnknown, Datagram bool
+
+	Port uint16
 
 	Want        []Want
 	Undecoded   string
 	ParseErrors uint64
+	Unresolved  uint64
 }
+
+// Encoder turns the text of an encoded line into bytes of that side. One is made for each transcript, so that it may keep what
+// a connection keeps (a header table).
+type Encoder func(from protocol.Side, line string) ([]byte, error)
 
 // Segment is what one end sent in one call, at a time since the beginning.
 type Segment struct {
@@ -53,11 +60,12 @@ type reader struct {
 	now    time.Duration
 	open   bool // the last segment may be continued
 	expect bool
+	encode Encoder
 }
 
-// Parse reads a transcript. Errors name the line.
-func Parse(name string, text []byte) (*Transcript, error) {
-	r := reader{t: &Transcript{Name: name, Port: 1}}
+// Parse reads a transcript. Encoded lines need an encoder. Errors name the line.
+func Parse(name string, text []byte, encode Encoder) (*Transcript, error) {
+	r := reader{t: &Transcript{Name: name, Port: 1}, encode: encode}
 	for i, line := range strings.Split(string(text), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
@@ -81,7 +89,20 @@ func (r *reader) line(line string) error {
 	word, rest, _ := strings.Cut(line, " ")
 	switch word {
 	case ">", "<":
-		return r.bytes(word == ">", rest)
+		data, err := unescape(rest)
+		r.bytes(word == ">", data)
+		return err
+	case ">!", "<!":
+		if r.encode == nil {
+			return fmt.Errorf("no encoder for %q", line)
+		}
+		side := protocol.ClientSide
+		if word == "<!" {
+			side = protocol.ServerSide
+		}
+		data, err := r.encode(side, rest)
+		r.bytes(word == ">!", data)
+		return err
 	case ">?", "<?":
 		n, err := strconv.Atoi(rest)
 		r.open = false
@@ -93,6 +114,8 @@ func (r *reader) line(line string) error {
 	case "--":
 	case "expect":
 		r.expect = true
+	case "datagram":
+		r.t.Datagram = true
 	case "existing":
 		r.t.Existing = true
 	case "role":
@@ -115,19 +138,14 @@ func (r *reader) line(line string) error {
 	return nil
 }
 
-func (r *reader) bytes(fromClient bool, text string) error {
-	data, err := unescape(text)
-	if err != nil {
-		return err
-	}
+func (r *reader) bytes(fromClient bool, data []byte) {
 	s := r.t.Segments
 	if r.open && s[len(s)-1].FromClient == fromClient {
 		s[len(s)-1].Data = append(s[len(s)-1].Data, data...)
-		return nil
+		return
 	}
 	r.open = true
 	r.t.Segments = append(s, Segment{FromClient: fromClient, Data: data, At: r.now})
-	return nil
 }
 
 // unescape reads the text of a line, with its line end.
@@ -186,6 +204,9 @@ func (r *reader) want(line string) error {
 		return nil
 	case len(fields) == 2 && fields[0] == "parse-errors":
 		r.t.ParseErrors, err = strconv.ParseUint(fields[1], 10, 64)
+		return err
+	case len(fields) == 2 && fields[0] == "unresolved":
+		r.t.Unresolved, err = strconv.ParseUint(fields[1], 10, 64)
 		return err
 	case len(fields) < 3:
 		return fmt.Errorf("too short: %q", line)

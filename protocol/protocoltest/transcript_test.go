@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/protocol"
 )
 
 func TestParse(t *testing.T) {
 	tr, err := Parse("t", []byte(`# comment
 existing
+datagram
 role unknown
 port 80
 > one\t\x41\\
@@ -19,14 +21,16 @@ port 80
 +5ms
 < \(3*ab)
 <? 100
-
+<! says
+< more\
 close reset
 expect
 failed(500) 5ms 10/20 a=1 "b=x y" | c=-
 ok 1s 1/-
 undecoded tls
 parse-errors 2
-`))
+unresolved 3
+`), func(from protocol.Side, line string) ([]byte, error) { return []byte(from.String() + " " + line), nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,6 +39,7 @@ parse-errors 2
 		{FromClient: true, Data: []byte("two")},
 		{Data: []byte("ababab\r\n"), At: 5 * time.Millisecond},
 		{Hidden: 100, At: 5 * time.Millisecond},
+		{Data: []byte("server saysmore"), At: 5 * time.Millisecond},
 	}
 	if len(tr.Segments) != len(want) {
 		t.Fatalf("%d segments: %+v", len(tr.Segments), tr.Segments)
@@ -45,7 +50,8 @@ parse-errors 2
 			t.Errorf("segment %d is %+v, want %+v", i, s, w)
 		}
 	}
-	if !tr.Existing || !tr.RoleUnknown || tr.Port != 80 || !tr.Closed || tr.Reason != event.CloseReset || tr.ParseErrors != 2 || tr.Undecoded != "tls" {
+	if !tr.Existing || !tr.RoleUnknown || tr.Port != 80 || !tr.Closed || tr.Reason != event.CloseReset || tr.ParseErrors != 2 || tr.Undecoded != "tls" ||
+		!tr.Datagram || tr.Unresolved != 3 {
 		t.Errorf("%+v", tr)
 	}
 	if len(tr.Want) != 2 || tr.Want[0].Error != "500" || tr.Want[0].Attrs[0][1] != (Attr{"b", "x y"}) || tr.Want[1].Response != -1 {
@@ -56,6 +62,7 @@ parse-errors 2
 func TestParseErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"> a\n", "no line"},
+		{">! a\nexpect\n", "t:1: no encoder"},
 		{"say a\nexpect\n", "t:1: unknown line"},
 		{"> \\q\nexpect\n", "t:1: unknown escape"},
 		{"> \\xZZ\nexpect\n", "t:1: bad escape"},
@@ -68,7 +75,7 @@ func TestParseErrors(t *testing.T) {
 		{"expect\nok 1ms 1/1 \"x=1\n", "t:2: bad quotes"},
 		{"expect\nok 1ms a/1\n", "t:2:"},
 	} {
-		if _, err := Parse("t", []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Parse("t", []byte(c.text), nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.text, err, c.want)
 		}
 	}
