@@ -67,6 +67,10 @@ func (s *Shard) opened(e *event.Opened) {
 	}
 	c.tcp.connect = e.ConnectDuration
 	s.conns[e.Conn] = c
+	if c.datagram {
+		s.t.datagrams.set(c)
+		return
+	}
 	if p := s.mirror(c); p != nil {
 		c.peer, p.peer = p, c
 	}
@@ -74,9 +78,7 @@ func (s *Shard) opened(e *event.Opened) {
 	if flow, ok := anyNetns(c.flow); ok {
 		s.flows[flow] = c
 	}
-	if !c.datagram {
-		s.pending = append(s.pending, c)
-	}
+	s.pending = append(s.pending, c)
 }
 
 // adopt takes over what a second announcement of the same connection can tell.
@@ -135,6 +137,9 @@ func (s *Shard) forget(now int64) {
 			break
 		}
 		delete(s.conns, c.id)
+		if c.datagram {
+			s.t.datagrams.remove(c)
+		}
 		if s.flows[c.flow] == c {
 			delete(s.flows, c.flow)
 		}
@@ -210,6 +215,9 @@ func (s *Shard) local(c *conn, t event.Task, at time.Time) *labeler.Resource {
 		if r := s.t.resolver.Process(t); known(r) {
 			return r
 		}
+	}
+	if c.datagram {
+		return s.unknown // who asked left no trace, and the port is somebody else's by now
 	}
 	if r, _ := s.t.resolver.Address(c.flow.Local, c.flow.NetNS, c.made(at)); r != nil {
 		return r

@@ -20,11 +20,7 @@ func (s *Shard) Exchange(x *protocol.Exchange) {
 		return
 	}
 	at := x.End()
-	local := s.local(c, x.Task, at)
-	if x.Task.PID != 0 {
-		c.task = x.Task
-	}
-	remote, watched := s.remote(c, at)
+	local, remote, watched := s.ends(c, x, at)
 	if local.Self || remote.Self {
 		s.t.leftOut[leftOutSelf].Add(1)
 		return

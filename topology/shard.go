@@ -72,6 +72,10 @@ func (s *Shard) Handle(ev event.Event) {
 	switch e := ev.(type) {
 	case *event.Segment:
 		if c, ok := s.conns[e.Conn]; ok && e.Task.PID != 0 {
+			if c.datagram && c.task != e.Task {
+				c.task = e.Task
+				s.t.datagrams.set(c)
+			}
 			c.task, c.who = e.Task, nil
 			if r := s.processAt(e.Task, e.Time); known(r) {
 				c.who = r // now: it may become another program before its exchange is known
@@ -137,14 +141,9 @@ func (s *Shard) Gap(id event.ConnID, name string, n uint64) {
 			return
 		}
 	}
-	local := s.local(c, c.task, at)
-	remote, watched := s.remote(c, at)
-	if local.Self || remote.Self || c.role == event.RoleServer && watched {
+	client, server, owned := s.gapEnds(c, at)
+	if !owned {
 		return
-	}
-	client, server := local, remote
-	if c.role == event.RoleServer {
-		client, server = remote, local
 	}
 	for {
 		ref := s.ref(c, client, server, spec, at)
@@ -161,6 +160,23 @@ func (s *Shard) Gap(id event.ConnID, name string, n uint64) {
 		}
 		s.dropRef(c, client, server, spec)
 	}
+}
+
+// gapEnds are the ends of the edge on which c misses exchanges; owned: it is this end that counts them. A datagram socket has
+// many edges: the last one's it is.
+func (s *Shard) gapEnds(c *conn, at time.Time) (client, server *labeler.Resource, owned bool) {
+	if c.datagram {
+		return c.memo.client, c.memo.server, c.memo.ref != nil
+	}
+	local := s.local(c, c.task, at)
+	remote, watched := s.remote(c, at)
+	if local.Self || remote.Self || c.role == event.RoleServer && watched {
+		return nil, nil, false
+	}
+	if c.role == event.RoleServer {
+		return remote, local, true
+	}
+	return local, remote, true
 }
 
 // intern gives b as a string, without allocating for one that was met before.

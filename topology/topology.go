@@ -24,6 +24,7 @@ type Topology struct {
 
 	registry  registry
 	listeners listeners
+	datagrams datagrams
 
 	mu     sync.Mutex // guards shards
 	shards map[int]*Shard

@@ -78,6 +78,9 @@ func decodingMetrics() []Metric {
 	return []Metric{
 		perProtocol("toposcope_stream_gaps_total", "Runs of bytes that never came, by the connection's protocol.",
 			func(c *protocol.Counters) map[string]uint64 { return c.StreamGaps }),
+		perProtocol("toposcope_exchanges_unresolved_total",
+			"Exchanges of which a name or a status reads unknown: the bytes refer to what was said before capture began, or was lost.",
+			func(c *protocol.Counters) map[string]uint64 { return c.Unresolved }),
 		perProtocol("toposcope_parse_errors_total", "Runs of bytes that broke their protocol's rules.",
 			func(c *protocol.Counters) map[string]uint64 { return c.ParseErrors }),
 		{
