@@ -127,7 +127,7 @@ func newParts() *parts {
 			return api.Status{
 				Version: "1.2.3", StartTime: now.Add(-time.Hour),
 				Capture: api.CaptureStatus{Method: "fexit", Programs: []api.ProgramStatus{{Name: "tcp_sendmsg", Attached: true}}},
-				Stages:  []api.StageStatus{{Name: "ring", Events: 10, Lost: 1}},
+				Stages:  []api.StageStatus{{Name: "ring", Events: 10, Lost: 1, Unresolved: 2}},
 			}
 		},
 		UI: fstest.MapFS{

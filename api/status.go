@@ -44,6 +44,8 @@ type StageStatus struct {
 	Name   string `json:"name"`
 	Events uint64 `json:"events"`
 	Lost   uint64 `json:"lost"`
+	// Unresolved are those, of Events, in which a name or a status reads "unknown": it was said before capture began, or lost.
+	Unresolved uint64 `json:"unresolved"`
 }
 
 // StoreStatus is the embedded store; OldestTime is null while it is empty.

@@ -89,7 +89,7 @@ func (h *host) statsInterval() time.Duration {
 }
 
 func (h *host) newStages() error {
-	specs := slices.DeleteFunc(all.Specs(), func(s *protocol.Spec) bool { return !slices.Contains(h.cfg.Capture.Protocols, s.Name) })
+	specs := protocol.Select(all.Specs(), h.cfg.Capture.Protocols)
 	var err error
 	if h.labeler, err = newLabeler(h.cfg, h.probe, h.log); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (h *host) status() api.Status {
 		lost += n
 	}
 	s.Stages = append(s.Stages, api.StageStatus{Name: "capture", Events: counters.Events, Lost: lost})
-	var exchanges, gaps uint64
+	var exchanges, gaps, unresolved uint64
 	for _, c := range h.pipeline.Counters() {
 		for _, n := range c.Exchanges {
 			exchanges += n
@@ -210,8 +210,11 @@ func (h *host) status() api.Status {
 		for _, n := range c.StreamGaps {
 			gaps += n
 		}
+		for _, n := range c.Unresolved {
+			unresolved += n
+		}
 	}
-	s.Stages = append(s.Stages, api.StageStatus{Name: "protocol", Events: exchanges, Lost: gaps})
+	s.Stages = append(s.Stages, api.StageStatus{Name: "protocol", Events: exchanges, Lost: gaps, Unresolved: unresolved})
 	if t, err := h.store.StartTime(); err == nil {
 		s.Store.OldestTime = &t
 	}

@@ -523,6 +523,8 @@ export interface components {
                 events: number;
                 /** @description What it has dropped since the start */
                 lost: number;
+                /** @description Of the events, those in which a name or a status reads unknown: it was said before capture began, or lost */
+                unresolved: number;
             }[];
             store: {
                 path: string;

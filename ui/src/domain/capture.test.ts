@@ -5,7 +5,7 @@ import { captureOf } from './capture';
 const status: Status = {
   version: '0.1.0', revision: '', goVersion: '', startTime: '2026-01-01T00:00:00Z', uptimeSeconds: 1, ready: true, reason: '',
   capture: { enabled: true, method: 'tracepoint', programs: [{ name: 'tcp_send', attached: true, error: '' }] },
-  stages: [{ name: 'ring', events: 10, lost: 0 }],
+  stages: [{ name: 'ring', events: 10, lost: 0, unresolved: 0 }],
   store: { path: '', oldestTime: null, retentionSeconds: 1 },
 };
 
@@ -17,7 +17,7 @@ describe('captureOf', () => {
     ['not ready', 'the kernel refused every program', undefined, 'detached', /^The kernel refused every program\.$/],
     ['not ready by status alone', undefined, { ...status, ready: false, reason: 'no BTF' }, 'detached', /^No BTF\.$/],
     ['switched off', null, { ...status, capture: { ...status.capture, enabled: false } }, 'detached', /switched off/],
-    ['loss', null, { ...status, stages: [{ name: 'ring', events: 9, lost: 1234 }] }, 'loss', /1,234 events lost at ring/],
+    ['loss', null, { ...status, stages: [{ name: 'ring', events: 9, lost: 1234, unresolved: 0 }] }, 'loss', /1,234 events lost at ring/],
     [
       'one program missing', null,
       { ...status, capture: { ...status.capture, programs: [{ name: 'udp', attached: false, error: 'EPERM' }] } },
@@ -27,6 +27,10 @@ describe('captureOf', () => {
       'another way that was refused', null,
       { ...status, capture: { ...status.capture, programs: [...status.capture.programs, { name: 'fexit_send', attached: false, error: 'EPERM' }] } },
       'ok', /Nothing lost/,
+    ],
+    [
+      'names from before', null, { ...status, stages: [{ name: 'protocol', events: 9, lost: 0, unresolved: 7 }] },
+      'ok', /7 requests on connections older/,
     ],
     ['a server without capture', null, { ...status, capture: { ...status.capture, programs: [] } }, 'ok', /does not capture/],
   ])('%s', (_name, readiness, at, state, detail) => {

@@ -30,6 +30,10 @@ export function captureOf(readiness: string | null | undefined, status: Status |
   for (const { name, lost } of lossy) facts.push(`${plural(lost, 'event')} lost at ${name} since the start.`);
   for (const { name, error } of failed) facts.push(sentence(`${name} is not attached${error === '' ? '' : `: ${error}`}`));
   if (lossy.length === 0) facts.push('Nothing lost since the start.');
+  const unresolved = status.stages.reduce((sum, s) => sum + s.unresolved, 0);
+  if (unresolved > 0) {
+    facts.push(`${plural(unresolved, 'request')} on connections older than Toposcope, or after a loss, read “unknown” where the bytes refer to what was not seen.`);
+  }
   if (lossy.length > 0) return { state: 'loss', label: 'Capture loss', detail: facts.join(' ') };
   if (failed.length > 0) return { state: 'loss', label: 'Capturing in part', detail: facts.join(' ') };
   return { state: 'ok', label: 'Capturing', detail: facts.join(' ') };

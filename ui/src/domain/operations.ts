@@ -28,5 +28,5 @@ export function operationRows(operations: readonly Operation[]): OperationRow[] 
 }
 
 function isSuccess(status: string): boolean {
-  return /^2\d\d$/.test(status) || status === '0' || status === 'OK';
+  return /^2\d\d$/.test(status) || status === '0' || status === 'OK' || status === 'NOERROR';
 }

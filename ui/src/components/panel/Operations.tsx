@@ -9,6 +9,9 @@ import classes from './Panel.module.css';
 
 const FIRST = 10;
 
+const UNKNOWN = 'unknown';
+const UNKNOWN_WHY = 'The connection is older than Toposcope: the name was sent before, and is only referred to.';
+
 /** What a node serves, then what it asks of others; busiest first, with the statuses seen. */
 export function Operations({ operations }: { operations: readonly Operation[] }) {
   const [all, setAll] = useState(false);
@@ -29,7 +32,7 @@ export function Operations({ operations }: { operations: readonly Operation[] })
             {list.slice(0, all ? undefined : FIRST).map((row) => (
               <tr key={`${row.protocol} ${row.operation}`}>
                 <td>
-                  <bdi className={classes['mono']}>{readable(row.operation)}</bdi>{' '}
+                  <bdi className={classes['mono']} title={row.operation === UNKNOWN ? UNKNOWN_WHY : undefined}>{readable(row.operation)}</bdi>{' '}
                   {row.statuses.map((s) => <span key={s.status} className={classes['status']}>{s.status} {ratio(s.share)}</span>)}
                 </td>
                 <td>{rate(row.requestsPerSecond)}</td>
