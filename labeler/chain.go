@@ -50,8 +50,10 @@ type Options struct {
 	// are still named (one minute), MaxListeners listening sockets (65,536).
 	MaxProcesses, MaxEnded, MaxListeners int
 	KeepEnded                            time.Duration
-	// MaxExternal is how many private addresses are named each by itself (1,000); further ones are "external".
+	// MaxExternal is how many names and private addresses outside this host are told apart (1,000); further ones are "external".
 	MaxExternal int
+	// Names knows what addresses are called; nil: nobody does.
+	Names Names
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
@@ -302,7 +304,7 @@ func (l *Labeler) namespace(netns uint32) uint32 {
 
 // Address names who holds an address, as seen from a network namespace (0: not known), and tells whether that is a process
 // that is watched. at is when the connection was made. A process that listens there is named; else this host; else the
-// address is external.
+// address is external, and called what it was asked for by.
 func (l *Labeler) Address(a netip.AddrPort, netns uint32, at time.Time) (r *Resource, watched bool) {
 	if t, ok := l.directory.Lookup(a, l.namespace(netns), at); ok {
 		if r := l.Process(t); r != l.unknown {
@@ -313,5 +315,11 @@ func (l *Labeler) Address(a netip.AddrPort, netns uint32, at time.Time) (r *Reso
 	if l.directory.Local(a.Addr()) {
 		return l.host, false
 	}
-	return l.externals.name(a.Addr().Unmap().WithZone(""), l.opt.Now), false
+	addr := a.Addr().Unmap().WithZone("")
+	if l.opt.Names != nil {
+		if name, ok := l.opt.Names.Name(addr, l.namespace(netns), at); ok {
+			return l.externals.named(name, l.opt.Now), false
+		}
+	}
+	return l.externals.name(addr, l.opt.Now), false
 }

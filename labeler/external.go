@@ -1,7 +1,9 @@
 package labeler
 
 import (
+	"maps"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,14 +12,22 @@ import (
 // externalIdle is how long an address that nobody talks to keeps its name.
 const externalIdle = time.Hour
 
-// externals names addresses that nobody of ours holds: those of private networks by their IP, which an operator knows, as
-// many as the bound allows; the world's are all "external", for its clients have no end.
+// Names knows by which name an address was asked for: what DNS answered. See labeler/dnsname.
+type Names interface {
+	// Name is the name of addr as programs of a network namespace knew it at a time; ok false: nobody asked.
+	Name(addr netip.Addr, netns uint32, at time.Time) (name string, ok bool)
+}
+
+// externals names addresses that nobody of ours holds: by the name they were asked for; else those of private networks by
+// their IP, which an operator knows; as many as the bound allows. The rest of the world is "external", for its clients have no
+// end.
 type externals struct {
 	limit int
 	other *Resource
 
 	mu       sync.RWMutex
 	byAddr   map[netip.Addr]*external
+	byName   map[string]*external
 	overflow atomic.Uint64
 }
 
@@ -30,6 +40,7 @@ func (e *externals) init(limit int) {
 	e.limit = limit
 	e.other = &Resource{Name: "external", InstanceID: "external", Kind: KindExternal}
 	e.byAddr = make(map[netip.Addr]*external)
+	e.byName = make(map[string]*external)
 }
 
 // shared is the address space of carrier-grade NAT (RFC 6598), which clouds use as a private one.
@@ -43,34 +54,41 @@ func (e *externals) name(a netip.Addr, now func() time.Time) *Resource {
 	if !private(a) {
 		return e.other
 	}
+	return find(e, e.byAddr, a, netip.Addr.String, now)
+}
+
+func (e *externals) named(name string, now func() time.Time) *Resource {
+	return find(e, e.byName, name, strings.Clone, now)
+}
+
+// find finds or makes the resource of k in one of e's maps; the one for all others when there are too many.
+func find[K comparable](e *externals, in map[K]*external, k K, nameOf func(K) string, now func() time.Time) *Resource {
 	e.mu.RLock()
-	x := e.byAddr[a]
+	x := in[k]
 	e.mu.RUnlock()
-	seconds := now().Unix()
 	if x == nil {
-		if x = e.add(a); x == nil {
+		if x = add(e, in, k, nameOf(k)); x == nil {
 			e.overflow.Add(1)
 			return e.other
 		}
 	}
-	if x.last.Load() != seconds {
+	if seconds := now().Unix(); x.last.Load() != seconds {
 		x.last.Store(seconds)
 	}
 	return &x.resource
 }
 
-func (e *externals) add(a netip.Addr) *external {
+func add[K comparable](e *externals, to map[K]*external, k K, name string) *external {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if x := e.byAddr[a]; x != nil {
+	if x := to[k]; x != nil {
 		return x
 	}
-	if len(e.byAddr) >= e.limit {
+	if len(e.byAddr)+len(e.byName) >= e.limit {
 		return nil
 	}
-	name := a.String()
 	x := &external{resource: Resource{Name: name, InstanceID: name, Kind: KindExternal}}
-	e.byAddr[a] = x
+	to[k] = x
 	return x
 }
 
@@ -79,15 +97,13 @@ func (e *externals) expire(now time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	limit := now.Add(-externalIdle).Unix()
-	for a, x := range e.byAddr {
-		if last := x.last.Load(); last != 0 && last < limit {
-			delete(e.byAddr, a)
-		}
-	}
+	idle := func(x *external) bool { last := x.last.Load(); return last != 0 && last < limit }
+	maps.DeleteFunc(e.byAddr, func(_ netip.Addr, x *external) bool { return idle(x) })
+	maps.DeleteFunc(e.byName, func(_ string, x *external) bool { return idle(x) })
 }
 
 func (e *externals) len() int {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return len(e.byAddr)
+	return len(e.byAddr) + len(e.byName)
 }

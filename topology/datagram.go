@@ -115,3 +115,34 @@ func (s *Shard) ends(c *conn, x *protocol.Exchange, at time.Time) (local, remote
 	}
 	return local, remote, watched
 }
+
+// Resolution is what a program waited for when it asked for a name: one DNS lookup, or those of a walk through a search list.
+type Resolution struct {
+	Task event.Task
+	// Name is the name as the program gave it, Type and Code are the question's type and the last answer's response code, by
+	// their IANA names. Code is "" and Error "unanswered" when there was no answer; Error is "" for success.
+	Name, Type, Code, Error string
+	Start, End              time.Time
+}
+
+// Resolved counts r at the program that asked. A program that is not known has no one to count it for.
+func (s *Shard) Resolved(r *Resolution) {
+	local := s.processAt(r.Task, r.End)
+	if !known(local) || local.Self {
+		return
+	}
+	k := operationRefKey{resource: local, metric: DNSResolution}
+	for i, f := range schemaOf(DNSResolution) {
+		switch f.key {
+		case protocol.DNSQuestionType:
+			k.values[i] = r.Type
+		case protocol.DNSResponseCode:
+			k.values[i] = r.Code
+		case protocol.DNSQuestionName:
+			k.values[i] = r.Name
+		default:
+			k.values[i] = r.Error
+		}
+	}
+	s.observe(k, max(r.End.Sub(r.Start), 0), r.End)
+}

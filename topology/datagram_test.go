@@ -105,3 +105,23 @@ func TestDatagramPortsAreUsedAgain(t *testing.T) {
 		t.Errorf("%d sockets are remembered after their end", n)
 	}
 }
+
+// TestResolution counts what a program waited for, beside its lookups.
+func TestResolution(t *testing.T) {
+	d := newDirectory()
+	d.process(10, "web")
+	topo := newTopology(t, Config{}, d)
+	s := topo.Shard(0)
+	r := Resolution{Task: task(10), Name: "cart", Type: "A", Code: "NOERROR", Start: after(0), End: after(8 * time.Millisecond)}
+	s.Resolved(&r)
+	s.Resolved(&r)
+	r.Task = task(99) // who is that?
+	s.Resolved(&r)
+	ops := topo.Snapshot(after(time.Minute)).Operations
+	if len(ops) != 1 || ops[0].Metric != DNSResolution || ops[0].Seconds.Count != 2 || ops[0].Seconds.Sum != 16*time.Millisecond {
+		t.Fatalf("operations %+v, want one of 2 times 8ms", ops)
+	}
+	if got := ops[0].Values[:4]; got[0] != "A" || got[1] != "NOERROR" || got[2] != "cart" || got[3] != "" {
+		t.Errorf("labels %q", got)
+	}
+}

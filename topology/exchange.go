@@ -195,13 +195,18 @@ func (s *Shard) operate(ref *edgeRef, local *labeler.Resource, x *protocol.Excha
 	for i, f := range schemaOf(m) {
 		k.values[i] = s.value(ref, x, f)
 	}
+	s.observe(k, took, at)
+}
+
+// observe counts an operation that took so long.
+func (s *Shard) observe(k operationRefKey, took time.Duration, at time.Time) {
 	for {
 		o, ok := s.operations[k]
 		if !ok {
 			if len(s.operations) >= memory {
 				clear(s.operations)
 			}
-			o = s.t.registry.operation(local, m, k.values, &s.t.cfg, at)
+			o = s.t.registry.operation(k.resource, k.metric, k.values, &s.t.cfg, at)
 			s.operations[k] = o
 		}
 		if o.observe(took, at.UnixNano()) {

@@ -28,6 +28,7 @@ const (
 	MetricDBClient        = "db_client_operation_duration_seconds"
 	MetricMessagingClient = "messaging_client_operation_duration_seconds"
 	MetricDNSLookup       = "dns_lookup_duration_seconds"
+	MetricDNSResolution   = "toposcope_dns_resolution_duration_seconds"
 )
 
 // Names of labels that more than one package uses.

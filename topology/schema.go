@@ -10,7 +10,8 @@ const maxFields = 6
 // OperationMetric is one of the operation histograms.
 type OperationMetric uint8
 
-// The operation histograms. Those of messaging and DNS are the client's; a server's exchanges are on its edges only.
+// The operation histograms. Those of messaging and DNS are the client's; a server's exchanges are on its edges only. A DNS
+// lookup is one exchange, a resolution is all that a program waited for when it asked for a name.
 const (
 	HTTPServer OperationMetric = iota
 	HTTPClient
@@ -20,6 +21,7 @@ const (
 	DBClient
 	MessagingClient
 	DNSLookup
+	DNSResolution
 	operationMetrics
 	noOperation = operationMetrics
 )
@@ -28,7 +30,7 @@ const (
 func (m OperationMetric) Name() string {
 	return [operationMetrics]string{
 		MetricHTTPServer, MetricHTTPClient, MetricRPCServer, MetricRPCClient, MetricDBServer, MetricDBClient,
-		MetricMessagingClient, MetricDNSLookup,
+		MetricMessagingClient, MetricDNSLookup, MetricDNSResolution,
 	}[m]
 }
 

@@ -109,8 +109,8 @@ func TestOperationFailed(t *testing.T) {
 		{topology.MetricRPCServer, map[string]string{"rpc_system_name": "grpc", "rpc_method": "a.B/C", "rpc_response_status_code": "NOT_FOUND"}, "server grpc a.B/C NOT_FOUND", 0},
 		{topology.MetricRPCServer, map[string]string{"rpc_system_name": "grpc", "rpc_method": "a.B/C", "rpc_response_status_code": "UNAVAILABLE"}, "server grpc a.B/C UNAVAILABLE", 1},
 		{topology.MetricDBClient, map[string]string{"db_system_name": "mysql", "db_operation_name": "SELECT", "db_collection_name": "t", "error_type": "1064"}, "client mysql SELECT t ", 1},
-		{topology.MetricDNSLookup, map[string]string{"dns_question_type": "A", "dns_response_code": "NXDOMAIN", "error_type": "NXDOMAIN"}, "client dns A NXDOMAIN", 0},
-		{topology.MetricDNSLookup, map[string]string{"dns_question_type": "A", "dns_response_code": "SERVFAIL", "error_type": "SERVFAIL"}, "client dns A SERVFAIL", 1},
+		{topology.MetricDNSResolution, map[string]string{"dns_question_type": "A", "dns_response_code": "NXDOMAIN", "error_type": "NXDOMAIN"}, "client dns A NXDOMAIN", 0},
+		{topology.MetricDNSResolution, map[string]string{"dns_question_type": "A", "dns_response_code": "SERVFAIL", "error_type": "SERVFAIL"}, "client dns A SERVFAIL", 1},
 		{topology.MetricMessagingClient, map[string]string{"messaging_system": "kafka", "messaging_operation_name": "send", "messaging_destination_name": "q"}, "client kafka send q ", 0},
 	} {
 		t.Run(tc.row, func(t *testing.T) {

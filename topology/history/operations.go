@@ -37,7 +37,7 @@ func operationMetrics() []operationSeries {
 			"",
 		},
 		{
-			topology.MetricDNSLookup, "client", "dns", "",
+			topology.MetricDNSResolution, "client", "dns", "",
 			[]string{"dns_question_type", "dns_question_name"},
 			"dns_response_code",
 		},

@@ -106,7 +106,8 @@ func operations(resourceLabels []string) []Metric {
 		topology.DBServer:        "Duration of database operations that the process served.",
 		topology.DBClient:        "Duration of database operations that the process asked for.",
 		topology.MessagingClient: "Duration of messaging operations that the process asked for.",
-		topology.DNSLookup:       "Duration of DNS lookups that the process made.",
+		topology.DNSLookup:       "Duration of DNS lookups that the process made: one question and its answer.",
+		topology.DNSResolution:   "Duration of what the process waited for when it asked for a name: all lookups of a walk through a search list are one.",
 	}
 	var out []Metric
 	for _, m := range topology.OperationMetrics() {

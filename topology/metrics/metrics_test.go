@@ -63,6 +63,7 @@ func call(t *topology.Topology) {
 			s.Exchange(x)
 		}
 	}
+	s.Resolved(&topology.Resolution{Task: web, Name: "cart", Type: "A", Code: "NOERROR", Start: start, End: start.Add(time.Millisecond)})
 	s.Handle(&event.Listening{Local: netip.MustParseAddrPort("0.0.0.0:80"), Task: cart, Open: true, Queue: 2, Time: start})
 	s.Handle(&event.Stats{Conn: 1, Time: start.Add(time.Second), RTT: time.Millisecond})
 }
