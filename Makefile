@@ -22,7 +22,7 @@ FUZZTIME ?= 10s
 STEP := .ci/step
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser screenshot generate check-generated bench demo clean packages
+.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser screenshot sample-capture generate check-generated bench demo clean packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,9 @@ demo: build ## run the demo shop alone
 	bin/toposcope-demo
 
 generate: ## rebuild what is generated: BPF objects and their Go, reference pages, API types
-	@.ci/packages clang llvm libbpf-dev
+	@.ci/packages clang llvm libbpf-dev protobuf-compiler
 	go generate ./...
+	cd demo && go generate ./...
 	npm --prefix ui run --if-present generate
 
 lint: ui ## gofumpt, go vet and staticcheck on all modules; the UI's linter and type check
@@ -81,6 +82,10 @@ screenshot: build ## docs/map.png anew, from a run with the demo shop (close wha
 	@.ci/browser
 	cp test/browser/out/real-map.png docs/map.png
 
+sample-capture: build ## record demo/sample.pcap.gz and demo/sample.json anew, from the demo shop (as root)
+	@.ci/packages tcpdump
+	@demo/sample.sh
+
 check-generated: ## fail if "make generate" changes a file
 	@$(STEP) "generated files" .ci/unchanged $(MAKE) --no-print-directory generate
 
@@ -103,7 +108,8 @@ ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 
 packages: # the Debian packages that tests need, where they are missing
 	@.ci/packages clang llvm libbpf-dev bpftool gcc libc6-dev qemu-system-x86 busybox-static cpio zstd \
-		nginx-light wrk curl iproute2 iptables python3 chromium prometheus
+		nginx-light wrk curl iproute2 iptables python3 chromium prometheus protobuf-compiler tcpdump tshark \
+		dnsmasq unbound bind9-dnsutils nghttp2-server nghttp2-client
 
 clean: ## remove what was built
 	rm -rf bin ui/dist/assets ui/dist/index.html

@@ -1,79 +1,135 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/toposcope/toposcope/demo/dice"
+	"github.com/toposcope/toposcope/demo/dns"
+	"github.com/toposcope/toposcope/demo/fault"
 	"github.com/toposcope/toposcope/demo/shop"
 	"github.com/toposcope/toposcope/demo/supervisor"
+	"github.com/toposcope/toposcope/demo/tally"
 	"github.com/toposcope/toposcope/demo/traffic"
 )
 
 // loadName is the name of the process that plays the customers.
 const loadName = "load"
 
-type serviceFlags struct {
-	seed   uint64
-	rate   float64
-	listen string
-	peers  map[string]string
-}
+// drainTimeout is how long requests at hand may take to finish when a service ends.
+const drainTimeout = 5 * time.Second
 
-func parseServiceFlags(name string, args []string) serviceFlags {
-	f := serviceFlags{peers: map[string]string{}}
-	set := flag.NewFlagSet("toposcope-demo "+name, flag.ExitOnError)
-	set.Uint64Var(&f.seed, "seed", 1, "start of the dice")
-	set.Float64Var(&f.rate, "rate", 20, "requests per second (load only)")
-	set.StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` to listen at")
-	set.Func("peer", "`service=address` of one that is called; repeatable", func(v string) error {
-		peer, address, ok := strings.Cut(v, "=")
-		if !ok {
-			return errors.New("want service=address")
-		}
-		f.peers[peer] = address
-		return nil
-	})
-	_ = set.Parse(args) // ExitOnError
-	return f
+// process is one process of the shop.
+type process struct {
+	name   string
+	flags  serviceFlags
+	parent *supervisor.Parent
+	faults fault.Switch
+	book   tally.Book
 }
 
 // runService is one process of the shop: it says Hello to its supervisor, works until ctx ends, and reports.
 func runService(ctx context.Context, name string, args []string) error {
-	f := parseServiceFlags(name, args)
-	client := shop.NewClient(name, f.peers, f.seed)
-	parent := json.NewEncoder(os.NewFile(supervisor.ReportFD, "supervisor"))
-	if name == loadName {
-		if err := parent.Encode(supervisor.Hello{}); err != nil {
-			return fmt.Errorf("a service is started by toposcope-demo, not by hand: %w", err)
+	p := &process{name: name, flags: parseServiceFlags(name, args), parent: supervisor.NewParent()}
+	p.faults.Set(p.flags.faults[name])
+	var notSent uint64
+	var err error
+	switch name {
+	case loadName:
+		notSent, err = p.load(ctx)
+	case shop.NameServer:
+		err = p.nameServer(ctx)
+	default:
+		err = p.service(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
+	told := p.parent.Report(supervisor.Report{Pages: p.book.Pages(), NotSent: notSent})
+	return cmp.Or(err, told)
+}
+
+// take puts the faults of an order in force.
+func (p *process) take(o supervisor.Order) {
+	if o.Faults == nil {
+		return
+	}
+	// The supervisor has read them before; an error here is a mistake of ours.
+	set, err := fault.Parse(*o.Faults, servers())
+	if err != nil {
+		logf("%s: %v", p.name, err)
+		return
+	}
+	p.faults.Set(set[p.name])
+}
+
+// load is the shop's customers.
+func (p *process) load(ctx context.Context) (notSent uint64, err error) {
+	client := shop.NewClient(p.name, p.flags.peers, &p.book)
+	defer client.Close()
+	if err := p.parent.Hello("", p.take); err != nil {
+		return 0, err
+	}
+	load := traffic.Load{
+		Name: p.name, Client: client, Dice: dice.New(p.flags.seed, p.name), Steps: traffic.Steps(),
+		Rate: p.flags.rate, Requests: p.flags.requests, MaxInFlight: 256,
+	}
+	return load.Run(ctx), nil
+}
+
+// nameServer answers for the services that the supervisor tells of.
+func (p *process) nameServer(ctx context.Context) error {
+	listener, err := dns.Listen(strings.Split(p.flags.listen, ","))
+	if err != nil {
+		return err
+	}
+	if listener.Refused != nil && listener.Addr().Port() != dns.Port {
+		logf("the name server listens at %s, where Toposcope does not look for DNS: %v", listener.Addr(), listener.Refused)
+	}
+	zone := dns.NewZone()
+	zone.Put(p.name, "dns", listener.Addr())
+	take := func(o supervisor.Order) {
+		p.take(o)
+		for name, address := range o.Addresses {
+			s, ok := shop.Find(shop.Services(), name)
+			if at, err := netip.ParseAddrPort(address); ok && err == nil {
+				zone.Put(name, s.Protocol(), at)
+			}
 		}
-		load := traffic.Load{Client: client, Steps: traffic.Steps(), Rate: f.rate, MaxInFlight: 256}
-		notSent := load.Run(ctx)
-		return parent.Encode(supervisor.Report{Calls: client.Calls(), NotSent: notSent})
 	}
-	service, ok := shop.Find(shop.Services(), name)
+	if err := p.parent.Hello(listener.Addr().String(), take); err != nil {
+		return err
+	}
+	server := dns.Server{Zone: zone, Faults: p.faults.Now, Seed: p.flags.seed}
+	return server.Serve(ctx, listener)
+}
+
+// service is one of those in the shop's table.
+func (p *process) service(ctx context.Context) error {
+	s, ok := shop.Find(shop.Services(), p.name)
 	if !ok {
-		return fmt.Errorf("the shop has no service %q", name)
+		return errors.New("the shop has no such service")
 	}
-	listener, err := net.Listen("tcp", f.listen)
+	client := shop.NewClient(p.name, p.flags.peers, &p.book)
+	defer client.Close()
+	listener, err := net.Listen("tcp", p.flags.listen)
 	if err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
+		return err
 	}
-	if err := parent.Encode(supervisor.Hello{Address: listener.Addr().String()}); err != nil {
-		return fmt.Errorf("a service is started by toposcope-demo, not by hand: %w", err)
+	if err := p.parent.Hello(listener.Addr().String(), p.take); err != nil {
+		return err
 	}
-	err = serve(ctx, listener, shop.Handler(service, client))
-	if err != nil {
-		err = fmt.Errorf("serving %s: %w", name, err)
+	if s.Protocol() == "grpc" {
+		return serveRPC(ctx, listener, s, client, &p.faults)
 	}
-	return errors.Join(err, parent.Encode(supervisor.Report{Calls: client.Calls()}))
+	return serve(ctx, listener, shop.Handler(s, client, &p.faults))
 }
 
 // serve serves until ctx ends, then lets the requests at hand finish.
@@ -82,7 +138,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
 		stopped <- server.Shutdown(drain)
 	}()
@@ -90,4 +146,22 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler) err
 		return err
 	}
 	return <-stopped
+}
+
+// serveRPC is serve for gRPC.
+func serveRPC(ctx context.Context, listener net.Listener, s shop.Service, client *shop.Client, faults *fault.Switch) error {
+	server := shop.RPCServer(s, client, faults)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		<-ctx.Done()
+		late := time.AfterFunc(drainTimeout, server.Stop)
+		defer late.Stop()
+		server.GracefulStop()
+	}()
+	if err := server.Serve(listener); err != nil {
+		return err
+	}
+	<-stopped
+	return nil
 }

@@ -4,104 +4,142 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/toposcope/toposcope/demo/dice"
+	"github.com/toposcope/toposcope/demo/dns"
+	"github.com/toposcope/toposcope/demo/resolver"
 	"github.com/toposcope/toposcope/demo/tally"
+)
+
+// NameServer is the name of the process that answers DNS queries.
+const NameServer = "dns"
+
+// How long is waited for an answer. A gRPC call gives up before the HTTP request that it serves is given up.
+const (
+	dialTimeout   = 2 * time.Second
+	lookupTimeout = 5 * time.Second
+	rpcTimeout    = 4 * time.Second
+	httpTimeout   = 10 * time.Second
 )
 
 // Client makes one service's calls and counts them. Its methods may be called from any goroutine.
 type Client struct {
-	name  string
-	peers map[string]string // service → address
-	calls *tally.Counter
-	kept  *http.Client
-	short *http.Client
+	name     string
+	peers    map[string]string // service → address
+	book     *tally.Book
+	resolver *resolver.Resolver // nil: names are not looked up
+	kept     *http.Client
+	short    *http.Client
 
-	mu  sync.Mutex
-	rng *rand.Rand
+	mu    sync.Mutex
+	conns map[string]*grpc.ClientConn // by service
 }
 
-// NewClient makes the client of the service called name. peers are the addresses of those it may call, seed starts its dice.
-func NewClient(name string, peers map[string]string, seed uint64) *Client {
-	dial := (&net.Dialer{Timeout: 2 * time.Second}).DialContext
-	return &Client{
-		name:  name,
-		peers: peers,
-		calls: &tally.Counter{},
-		kept: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DialContext: dial, MaxIdleConnsPerHost: 32, DisableCompression: true,
-		}},
-		short: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DialContext: dial, DisableKeepAlives: true, DisableCompression: true,
-		}},
-		rng: rand.New(rand.NewPCG(seed, seedOf(name))),
+// NewClient makes the client of the service called name, which counts in book. peers are the addresses of those it may call; where
+// NameServer is among them, connections that are not kept and those of gRPC are made to what it says.
+func NewClient(name string, peers map[string]string, book *tally.Book) *Client {
+	c := &Client{name: name, peers: peers, book: book, conns: map[string]*grpc.ClientConn{}}
+	if address, ok := peers[NameServer]; ok {
+		c.resolver = &resolver.Resolver{
+			Client: name, Server: NameServer, Address: address, Search: dns.Search(), Dots: dns.Dots, Book: book,
+		}
+	}
+	// How many connections a pool makes hangs on the machine's load. Were names looked up for each, the number of lookups would not
+	// follow from the seed.
+	c.kept = &http.Client{Timeout: httpTimeout, Transport: &http.Transport{
+		DialContext: c.dialKnown, MaxIdleConnsPerHost: 32, DisableCompression: true,
+	}}
+	c.short = &http.Client{Timeout: httpTimeout, Transport: &http.Transport{
+		DialContext: c.dialNamed, DisableKeepAlives: true, DisableCompression: true,
+	}}
+	return c
+}
+
+// Close closes the connections that are kept open.
+func (c *Client) Close() {
+	c.kept.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		_ = conn.Close() // says only that it is closed already
 	}
 }
 
-// seedOf is FNV-1a, so that services with one seed throw different dice.
-func seedOf(name string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(name) {
-		h = (h ^ uint64(name[i])) * 1099511628211
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+}
+
+// dialKnown connects to the service that address, "name:port", names.
+func (c *Client) dialKnown(ctx context.Context, network, address string) (net.Conn, error) {
+	name, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
 	}
-	return h
+	return dial(ctx, network, c.peers[name])
 }
 
-// Calls are the calls made so far.
-func (c *Client) Calls() []tally.Row { return c.calls.Rows() }
-
-// Chance is true for share of its calls (0..1).
-func (c *Client) Chance(share float64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rng.Float64() < share
-}
-
-// Spread draws a duration whose median is d, log-normally.
-func (c *Client) Spread(d time.Duration) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	const sigma = 0.35
-	return time.Duration(float64(d) * lognormal(c.rng, sigma))
-}
-
-// Interval draws the time to the next of events that come at rate per second, independently of each other.
-func (c *Client) Interval(rate float64) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Duration(c.rng.ExpFloat64() / rate * float64(time.Second))
-}
-
-// Value draws a value for a wildcard of a route.
-func (c *Client) Value(wildcard string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if wildcard == "sku" {
-		return fmt.Sprintf("%d", 10000+c.rng.IntN(400))
+// dialNamed looks up the address of the service that address, "name:port", names, and connects to that.
+func (c *Client) dialNamed(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.resolver == nil {
+		return c.dialKnown(ctx, network, address)
 	}
-	return fmt.Sprintf("%d", 1+c.rng.IntN(5000))
+	name, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	found, err := c.resolver.Addresses(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, network, net.JoinHostPort(found[0].String(), port))
 }
 
-// Do makes call, its wildcards filled by value, and reads the answer to its end. status is 0 with an error.
-func (c *Client) Do(ctx context.Context, call Call, value func(string) string) (status int, err error) {
-	defer func() {
-		c.calls.Add(tally.Call{Client: c.name, Server: call.Server, Method: call.Method, Route: call.Route, Status: status})
-	}()
+// Do makes call for v and reads the answer to its end. It returns how that went, in gRPC's codes for HTTP also.
+func (c *Client) Do(ctx context.Context, call Call, v *Visit) codes.Code {
+	// How much a call draws may hang on when its answer comes, so it has dice of its own.
+	v = NewVisit(v.dice.Next(v.trace), c.name+" calls", v.known)
+	if call.RPC != "" {
+		return c.rpc(ctx, call, v)
+	}
+	status, sent, _ := c.request(ctx, call, v) // the error says no more than the status
+	if sent {
+		c.book.Calls.Add(tally.Call{Client: c.name, Server: call.Server, Method: call.Method, Route: call.Route, Status: status})
+	}
+	return codeOf(status)
+}
+
+// request makes an HTTP request. status is 0 with an error; sent says whether the request went out all the same.
+func (c *Client) request(ctx context.Context, call Call, v *Visit) (status int, sent bool, err error) {
 	var body io.Reader
 	if call.Body > 0 {
 		body = strings.NewReader(text(call.Body))
 	}
-	url := "http://" + c.peers[call.Server] + Fill(call.Route, value)
+	server, err := netip.ParseAddrPort(c.peers[call.Server])
+	if err != nil {
+		return 0, false, fmt.Errorf("the address of %s: %w", call.Server, err)
+	}
+	var wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
+	url := fmt.Sprintf("http://%s:%d%s", call.Server, server.Port(), Fill(call.Route, v.Value))
 	req, err := http.NewRequestWithContext(ctx, call.Method, url, body)
 	if err != nil {
-		return 0, fmt.Errorf("making a request for %s: %w", call.Server, err)
+		return 0, false, fmt.Errorf("making a request for %s: %w", call.Server, err)
 	}
 	req.Header.Set("User-Agent", "toposcope-demo/"+c.name)
+	req.Header.Set(dice.Header, v.trace.String())
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
@@ -111,11 +149,21 @@ func (c *Client) Do(ctx context.Context, call Call, value func(string) string) (
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("asking %s: %w", call.Server, err)
+		return 0, wrote.Load(), fmt.Errorf("asking %s: %w", call.Server, err)
 	}
 	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return 0, fmt.Errorf("reading the answer of %s: %w", call.Server, err)
+		return 0, true, fmt.Errorf("reading the answer of %s: %w", call.Server, err)
 	}
-	return resp.StatusCode, nil
+	return resp.StatusCode, true, nil
+}
+
+// lookup makes l for v.
+func (c *Client) lookup(ctx context.Context, l Lookup, v *Visit) error {
+	if c.resolver == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	return c.resolver.Lookup(ctx, l.Kind, Fill(l.Name, v.Value))
 }

@@ -1,8 +1,16 @@
 package shop
 
-import "time"
+import (
+	"time"
 
-// Services is the shop. The front is "web"; "payments" is slow, "stock" fails now and then and does not know every item.
+	"google.golang.org/grpc/codes"
+
+	"github.com/toposcope/toposcope/demo/resolver"
+	"github.com/toposcope/toposcope/demo/shop/shoppb"
+)
+
+// Services is the shop. The front is "web"; "prices", "stock" and "payments" speak gRPC; "payments" is slow, "stock" fails now and
+// then and does not know every item.
 func Services() []Service {
 	return []Service{
 		{"web", []Endpoint{
@@ -10,7 +18,9 @@ func Services() []Service {
 				{Server: "recommendations", Method: "GET", Route: "/recommendations/{user}", Optional: true},
 				{Server: "catalogue", Method: "GET", Route: "/items"},
 			}},
-			{Method: "GET", Pattern: "/items/{sku}", Work: time.Millisecond, Body: 4 << 10, Calls: []Call{
+			{Method: "GET", Pattern: "/items/{sku}", Work: time.Millisecond, Body: 4 << 10, Lookups: []Lookup{
+				{Kind: resolver.IP, Name: "catalogue", Share: 0.3},
+			}, Calls: []Call{
 				{Server: "catalogue", Method: "GET", Route: "/items/{sku}"},
 				{Server: "recommendations", Method: "GET", Route: "/recommendations/{user}", Share: 0.5, Optional: true},
 			}},
@@ -40,10 +50,12 @@ func Services() []Service {
 			{Method: "DELETE", Pattern: "/carts/{user}", Status: 204, Work: 2 * time.Millisecond},
 		}},
 		{"checkout", []Endpoint{
-			{Method: "POST", Pattern: "/orders", Status: 201, Work: 4 * time.Millisecond, Body: 500, Calls: []Call{
+			{Method: "POST", Pattern: "/orders", Status: 201, Work: 4 * time.Millisecond, Body: 500, Lookups: []Lookup{
+				{Kind: resolver.SRV, Name: "_grpc._tcp.payments", Share: 0.5},
+			}, Calls: []Call{
 				{Server: "users", Method: "GET", Route: "/users/{user}"},
-				{Server: "stock", Method: "POST", Route: "/reservations", Body: 240},
-				{Server: "payments", Method: "POST", Route: "/charges", Body: 420},
+				{Server: "stock", RPC: shoppb.Stock_Reserve_FullMethodName, Messages: 3},
+				{Server: "payments", RPC: shoppb.Payments_Charge_FullMethodName},
 				{Server: "cart", Method: "DELETE", Route: "/carts/{user}", Optional: true},
 				{Server: "notifications", Method: "POST", Route: "/messages", Body: 2 << 10, Close: true, Optional: true},
 			}},
@@ -56,30 +68,46 @@ func Services() []Service {
 		}},
 		{"catalogue", []Endpoint{
 			{Method: "GET", Pattern: "/items", Work: 3 * time.Millisecond, Body: 12 << 10, Calls: []Call{
-				{Server: "prices", Method: "POST", Route: "/quotes", Body: 700},
+				{Server: "prices", RPC: shoppb.Prices_Quote_FullMethodName, Messages: 6},
 			}},
 			{Method: "GET", Pattern: "/items/{sku}", Work: 2 * time.Millisecond, Body: 2 << 10, Calls: []Call{
-				{Server: "prices", Method: "GET", Route: "/prices/{sku}"},
-				{Server: "stock", Method: "GET", Route: "/stock/{sku}", Share: 0.6, Optional: true},
+				{Server: "prices", RPC: shoppb.Prices_GetPrice_FullMethodName},
+				{Server: "stock", RPC: shoppb.Stock_GetLevel_FullMethodName, Share: 0.6, Optional: true},
 			}},
-			{Method: "GET", Pattern: "/search", Work: 8 * time.Millisecond, Body: 10 << 10, Chunks: 5},
+			{Method: "GET", Pattern: "/search", Work: 8 * time.Millisecond, Body: 10 << 10, Chunks: 5, Calls: []Call{
+				{Server: "stock", RPC: shoppb.Stock_ListLevels_FullMethodName, Optional: true},
+			}},
 		}},
 		{"prices", []Endpoint{
-			{Method: "GET", Pattern: "/prices/{sku}", Work: time.Millisecond, Body: 120},
-			{Method: "POST", Pattern: "/quotes", Work: 2 * time.Millisecond, Body: 1500},
+			{RPC: shoppb.Prices_GetPrice_FullMethodName, Work: time.Millisecond},
+			{RPC: shoppb.Prices_Quote_FullMethodName, Work: 2 * time.Millisecond},
 		}},
 		{"stock", []Endpoint{
-			{Method: "GET", Pattern: "/stock/{sku}", Work: 2 * time.Millisecond, Body: 90, Fault: Fault{Failed: 0.02, NotFound: 0.05}},
-			{Method: "POST", Pattern: "/reservations", Status: 201, Work: 5 * time.Millisecond, Body: 150, Fault: Fault{Failed: 0.02, NotFound: 0.03}},
+			{RPC: shoppb.Stock_GetLevel_FullMethodName, Work: 2 * time.Millisecond, Fault: Fault{Errors: []Error{
+				{codes.Unavailable, 0.02}, {codes.NotFound, 0.05},
+			}}},
+			{RPC: shoppb.Stock_ListLevels_FullMethodName, Work: 3 * time.Millisecond, Chunks: 8, Fault: Fault{Errors: []Error{
+				{codes.ResourceExhausted, 0.02},
+			}}},
+			{RPC: shoppb.Stock_Reserve_FullMethodName, Work: 5 * time.Millisecond, Fault: Fault{Errors: []Error{
+				{codes.Unavailable, 0.02}, {codes.FailedPrecondition, 0.03},
+			}}},
 		}},
 		{"payments", []Endpoint{
-			{Method: "POST", Pattern: "/charges", Status: 201, Work: 180 * time.Millisecond, Body: 300, Fault: Fault{Slow: 0.05, SlowBy: 600 * time.Millisecond}},
+			{RPC: shoppb.Payments_Charge_FullMethodName, Work: 180 * time.Millisecond, Lookups: []Lookup{
+				{Kind: resolver.IP, Name: "api.bank.example"},
+			}, Fault: Fault{Slow: 0.05, SlowBy: 600 * time.Millisecond, Errors: []Error{
+				{codes.InvalidArgument, 0.02}, {codes.DeadlineExceeded, 0.01},
+			}}},
 		}},
 		{"users", []Endpoint{
 			{Method: "GET", Pattern: "/users/{user}", Work: time.Millisecond, Body: 700},
 		}},
 		{"notifications", []Endpoint{
-			{Method: "POST", Pattern: "/messages", Status: 202, Work: time.Millisecond},
+			{Method: "POST", Pattern: "/messages", Status: 202, Work: time.Millisecond, Lookups: []Lookup{
+				{Kind: resolver.MX, Name: "{domain}.example.", Optional: true},
+				{Kind: resolver.TXT, Name: "policy.mail.example.", Share: 0.25, Optional: true},
+			}},
 		}},
 	}
 }

@@ -48,25 +48,72 @@ func TestStartOrder(t *testing.T) {
 	}
 }
 
+// served is how an endpoint, or a call of it, is known: by what it is asked with.
+func served(service, method, route, rpc string) string {
+	if rpc != "" {
+		return service + " " + rpc
+	}
+	return service + " " + method + " " + route
+}
+
 // TestServices: every call of the shop's table leads to an endpoint that exists, and the table can be started.
 func TestServices(t *testing.T) {
 	services := Services()
 	if _, err := StartOrder(services); err != nil {
 		t.Fatal(err)
 	}
-	serves := map[string]bool{}
+	endpoints := map[string]bool{}
 	for _, s := range services {
 		for _, e := range s.Endpoints {
-			serves[s.Name+" "+e.Method+" "+e.Pattern] = true
+			endpoints[served(s.Name, e.Method, e.Pattern, e.RPC)] = true
+			if (e.RPC != "") != (s.Protocol() == "grpc") {
+				t.Errorf("%s speaks both HTTP and gRPC", s.Name)
+			}
 		}
 	}
 	for _, s := range services {
 		for _, e := range s.Endpoints {
 			for _, c := range e.Calls {
-				if !serves[c.Server+" "+c.Method+" "+c.Route] {
-					t.Errorf("%s %s %s calls %s %s %s, which is not served", s.Name, e.Method, e.Pattern, c.Server, c.Method, c.Route)
+				if call := served(c.Server, c.Method, c.Route, c.RPC); !endpoints[call] {
+					t.Errorf("%s calls %s, which is not served", served(s.Name, e.Method, e.Pattern, e.RPC), call)
 				}
 			}
+		}
+	}
+}
+
+// TestRPCMethods: a service that speaks gRPC serves the methods in the table, and all of them are called.
+func TestRPCMethods(t *testing.T) {
+	called := map[string]bool{}
+	for _, s := range Services() {
+		for _, e := range s.Endpoints {
+			for _, c := range e.Calls {
+				called[c.RPC] = true
+			}
+		}
+	}
+	for _, s := range Services() {
+		if s.Protocol() != "grpc" {
+			continue
+		}
+		var want, got []string
+		for _, e := range s.Endpoints {
+			want = append(want, e.RPC)
+			if !called[e.RPC] {
+				t.Errorf("%s is not called", e.RPC)
+			}
+		}
+		server := RPCServer(s, nil, nil)
+		for name, info := range server.GetServiceInfo() {
+			for _, m := range info.Methods {
+				got = append(got, "/"+name+"/"+m.Name)
+			}
+		}
+		server.Stop()
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s serves %v, the table has %v", s.Name, got, want)
 		}
 	}
 }

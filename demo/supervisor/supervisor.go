@@ -1,69 +1,66 @@
-// Package supervisor runs the services of the demo as processes of their own: it starts them in order, starts again one that dies, and
-// stops them all.
+// Package supervisor runs the services of the demo as processes of their own: it starts them in order, starts again one that dies,
+// tells them what changes, and stops them all.
 //
-// A child tells its parent two things, as JSON lines on file descriptor 3: a Hello when it listens, and a Report when it
-// ends. It gets its place by flags (--listen, and --peer once for each service that it calls) and its name in
-// OTEL_SERVICE_NAME. No child outlives its parent, whatever ends that one.
+// Parent and child talk in JSON lines. On its file descriptor 3 a child says Hello when it listens, the number of each order
+// that it has taken, and its Report when it ends; on its standard input it gets its orders. It gets its place by flags (--listen,
+// --fault, and --peer once for each service that it calls) and its name in OTEL_SERVICE_NAME. No child outlives its parent, whatever
+// ends that one.
 package supervisor
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
-
-	"github.com/toposcope/toposcope/demo/tally"
 )
 
-// ReportFD is the file descriptor on which a child writes its Hello and its Report.
-const ReportFD = 3
-
-// How long a child may take to listen, to stop, and to be started again after it died.
+// How long a child may take to listen, to take an order, to stop, and to be started again after it died.
 const (
 	startTimeout = 10 * time.Second
+	orderTimeout = 5 * time.Second
 	stopTimeout  = 15 * time.Second
 	restartDelay = time.Second
 )
 
-// Hello is a child's first line.
-type Hello struct {
-	// Address is where it listens, "" if it serves nobody.
-	Address string `json:"address"`
-}
-
-// Report is a child's last line.
-type Report struct {
-	Calls   []tally.Row `json:"calls"`
-	NotSent uint64      `json:"notSent"`
-}
-
 // Service is a child to run.
 type Service struct {
 	Name string
-	// Listen is the address to listen at; port 0 takes a free one, which is kept over restarts. "" serves nobody.
+	// Listen is the address to listen at; port 0 takes a free one, which is kept over restarts. A service may take a list of
+	// addresses here, and says in its Hello which one it is. "" serves nobody.
 	Listen string
 	// Peers are the services it calls. They must come before it.
 	Peers []string
+	// Directory says that it is told the address of each service that starts.
+	Directory bool
+	// Last says that all is over when this service ends well.
+	Last bool
 }
 
-// Supervisor runs Services.
-type Supervisor struct {
+// Config is what a Supervisor runs.
+type Config struct {
 	// Executable is the program of every child, Args its further arguments.
 	Executable string
 	Args       []string
 	Services   []Service
+	// Faults are those that children start with, in fault.Syntax.
+	Faults string
 	// Ready is called once, when all services listen.
 	Ready func(running []Running)
 	// Logf takes one line on each death and restart.
 	Logf func(format string, args ...any)
+}
 
+// Supervisor runs the services of its Config.
+type Supervisor struct {
+	Config
+	changes chan change
+	ended   chan struct{} // closed when Run returns
+
+	// What follows is Run's own.
+	faults    string
+	orders    uint64 // given so far
 	addresses map[string]string
 	children  map[string]*child
 	exits     chan *child
@@ -77,12 +74,31 @@ type Running struct {
 	Address string
 }
 
-type child struct {
-	service Service
-	cmd     *exec.Cmd
-	hello   chan Hello
-	report  Report // valid after the child came out of exits
-	err     error  // likewise
+// change puts other faults in force; done gets the result.
+type change struct {
+	faults string
+	done   chan<- error
+}
+
+// New makes a Supervisor; its Run is called once.
+func New(c Config) *Supervisor {
+	return &Supervisor{
+		Config: c, changes: make(chan change), ended: make(chan struct{}), faults: c.Faults,
+		addresses: map[string]string{}, children: map[string]*child{}, exits: make(chan *child, len(c.Services)),
+	}
+}
+
+// SetFaults puts faults, in fault.Syntax, in force at all services, and waits until they are. It may be called from any goroutine.
+func (s *Supervisor) SetFaults(ctx context.Context, faults string) error {
+	done := make(chan error, 1)
+	select {
+	case s.changes <- change{faults, done}:
+		return <-done
+	case <-s.ended:
+		return errors.New("the shop is closing")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Run starts all services and keeps them running until ctx ends, then stops them, the last started first. It returns
@@ -91,9 +107,7 @@ func (s *Supervisor) Run(ctx context.Context) (Report, error) {
 	// The kernel ends children when the thread that started them ends, so all are started from this one, which stays.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s.addresses = map[string]string{}
-	s.children = map[string]*child{}
-	s.exits = make(chan *child, len(s.Services))
+	defer close(s.ended)
 	defer s.stop()
 
 	running := make([]Running, 0, len(s.Services))
@@ -107,18 +121,22 @@ func (s *Supervisor) Run(ctx context.Context) (Report, error) {
 	s.Ready(running)
 	err := s.watch(ctx)
 	s.stop()
-	s.report.Calls = tally.Merge(s.report.Calls)
 	return s.report, err
 }
 
-// watch starts again whatever dies, until ctx ends.
+// watch starts again whatever dies and passes on changes, until ctx ends or a service that is Last does.
 func (s *Supervisor) watch(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case c := <-s.changes:
+			c.done <- s.setFaults(c.faults)
 		case c := <-s.exits:
 			s.reap(c)
+			if c.service.Last && c.err == nil {
+				return nil
+			}
 			s.Logf("%s (process %d) ended: %v; starting it again", c.service.Name, c.cmd.Process.Pid, c.err)
 			select {
 			case <-ctx.Done():
@@ -137,80 +155,20 @@ func (s *Supervisor) watch(ctx context.Context) error {
 	}
 }
 
-// start starts service and waits for its Hello.
-func (s *Supervisor) start(ctx context.Context, service Service) (*child, error) {
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd := s.command(service)
-	cmd.ExtraFiles = []*os.File{write} // becomes ReportFD
-	err = cmd.Start()
-	write.Close()
-	if err != nil {
-		read.Close()
-		return nil, err
-	}
-	c := &child{service: service, cmd: cmd, hello: make(chan Hello, 1)}
-	s.children[service.Name] = c
-	go func() {
-		c.listen(read)
-		c.err = cmd.Wait()
-		s.exits <- c
-	}()
-	timeout := time.NewTimer(startTimeout)
-	defer timeout.Stop()
-	select {
-	case hello, ok := <-c.hello:
-		if !ok {
-			return nil, errors.New("it ended before it listened")
+// setFaults tells all children, and those that start later by their flags.
+func (s *Supervisor) setFaults(faults string) error {
+	s.faults = faults
+	var errs []error
+	for _, service := range s.Services {
+		c := s.children[service.Name]
+		if c == nil {
+			continue
 		}
-		s.addresses[service.Name] = hello.Address
-		return c, nil
-	case <-timeout.C:
-		return nil, fmt.Errorf("it does not listen after %s", startTimeout)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (s *Supervisor) command(service Service) *exec.Cmd {
-	args := []string{service.Name}
-	if service.Listen != "" {
-		listen := service.Listen
-		if known := s.addresses[service.Name]; known != "" {
-			listen = known
+		if err := s.tell(c, Order{Faults: &faults}); err != nil && !errors.Is(err, errGone) {
+			errs = append(errs, err)
 		}
-		args = append(args, "--listen="+listen)
 	}
-	for _, p := range service.Peers {
-		args = append(args, "--peer="+p+"="+s.addresses[p])
-	}
-	cmd := exec.Command(s.Executable, append(args, s.Args...)...)
-	cmd.Args[0] = "toposcope-demo"
-	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME="+service.Name)
-	cmd.Stderr = os.Stderr
-	// A group of its own, so that Ctrl-C reaches the parent alone, which stops the children in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	return cmd
-}
-
-// listen reads what the child says until it ends.
-func (c *child) listen(from io.ReadCloser) {
-	defer from.Close()
-	defer close(c.hello)
-	lines := bufio.NewReader(from)
-	line, err := lines.ReadBytes('\n')
-	if err != nil {
-		return
-	}
-	var hello Hello
-	if json.Unmarshal(line, &hello) != nil {
-		return
-	}
-	c.hello <- hello
-	// A child that was killed leaves no report: what it did is then not known.
-	_ = json.NewDecoder(lines).Decode(&c.report)
+	return errors.Join(errs...)
 }
 
 // reap takes over what an ended child reported.
@@ -218,7 +176,7 @@ func (s *Supervisor) reap(c *child) {
 	if s.children[c.service.Name] == c {
 		delete(s.children, c.service.Name)
 	}
-	s.report.Calls = append(s.report.Calls, c.report.Calls...)
+	s.report.Pages = s.report.With(c.report.Pages)
 	s.report.NotSent += c.report.NotSent
 }
 

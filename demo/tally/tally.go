@@ -1,80 +1,88 @@
-// Package tally counts the calls that one service of the demo made, so that what Toposcope shows can be held against what happened.
+// Package tally counts what one service of the demo asked of others, so that what Toposcope shows can be held against what happened.
 package tally
 
 import (
-	"cmp"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
 )
 
-// Call says who asked whom for what, and how it ended.
-type Call struct {
-	Client string `json:"client"`
-	Server string `json:"server"`
-	Method string `json:"method"`
-	// Route is the pattern that the server declares, "/items/{sku}".
-	Route string `json:"route"`
-	// Status is the response's status code, 0 when there was no response.
-	Status int `json:"status"`
+// Key is something that is counted. Its fields are those of its JSON.
+type Key[K any] interface {
+	comparable
+	// Compare orders keys: negative, 0, positive.
+	Compare(other K) int
 }
 
-// Row is a call and how often it was made.
-type Row struct {
-	Call
+// Row is something that was counted, and how often. Its JSON is the key's with "count" beside.
+type Row[K Key[K]] struct {
+	Key   K
+	Count uint64
+}
+
+type count struct {
 	Count uint64 `json:"count"`
 }
 
-// Counter counts calls. Its zero value is ready; its methods may be called from any goroutine.
-type Counter struct {
-	mu     sync.Mutex
-	counts map[Call]uint64
+// MarshalJSON joins the key's fields and the count into one object.
+func (r Row[K]) MarshalJSON() ([]byte, error) {
+	key, err := json.Marshal(r.Key)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(key[:len(key)-1], `,"count":%d}`, r.Count), nil
 }
 
-// Add counts one call.
-func (c *Counter) Add(call Call) {
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *Row[K]) UnmarshalJSON(text []byte) error {
+	var n count
+	if err := json.Unmarshal(text, &n); err != nil {
+		return err
+	}
+	r.Count = n.Count
+	return json.Unmarshal(text, &r.Key)
+}
+
+// Counter counts. Its zero value is ready; its methods may be called from any goroutine.
+type Counter[K Key[K]] struct {
+	mu     sync.Mutex
+	counts map[K]uint64
+}
+
+// Add counts k once.
+func (c *Counter[K]) Add(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.counts == nil {
-		c.counts = map[Call]uint64{}
+		c.counts = map[K]uint64{}
 	}
-	c.counts[call]++
+	c.counts[k]++
 }
 
 // Rows are the counts so far, sorted.
-func (c *Counter) Rows() []Row {
+func (c *Counter[K]) Rows() []Row[K] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	rows := make([]Row, 0, len(c.counts))
-	for call, n := range c.counts {
-		rows = append(rows, Row{call, n})
+	return rows(c.counts)
+}
+
+func rows[K Key[K]](counts map[K]uint64) []Row[K] {
+	rows := make([]Row[K], 0, len(counts))
+	for k, n := range counts {
+		rows = append(rows, Row[K]{k, n})
 	}
-	Sort(rows)
+	slices.SortFunc(rows, func(a, b Row[K]) int { return a.Key.Compare(b.Key) })
 	return rows
 }
 
-// Sort orders rows by client, server, route, method and status.
-func Sort(rows []Row) {
-	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(
-			cmp.Compare(a.Client, b.Client),
-			cmp.Compare(a.Server, b.Server),
-			cmp.Compare(a.Route, b.Route),
-			cmp.Compare(a.Method, b.Method),
-			cmp.Compare(a.Status, b.Status),
-		)
-	})
-}
-
-// Merge adds up rows that stand for the same call; a service that was restarted reports twice.
-func Merge(rows []Row) []Row {
-	sums := map[Call]uint64{}
-	for _, r := range rows {
-		sums[r.Call] += r.Count
+// Merge adds up the rows of lists that stand for the same, sorted; a service that was restarted reports twice.
+func Merge[K Key[K]](lists ...[]Row[K]) []Row[K] {
+	sums := map[K]uint64{}
+	for _, list := range lists {
+		for _, r := range list {
+			sums[r.Key] += r.Count
+		}
 	}
-	merged := make([]Row, 0, len(sums))
-	for call, n := range sums {
-		merged = append(merged, Row{call, n})
-	}
-	Sort(merged)
-	return merged
+	return rows(sums)
 }

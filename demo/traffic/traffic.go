@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/toposcope/toposcope/demo/dice"
 	"github.com/toposcope/toposcope/demo/shop"
 )
 
@@ -32,21 +33,28 @@ func Steps() []Step {
 
 // Load sends Steps at Rate per second until its context ends.
 type Load struct {
+	// Name is the name of the process that sends, for the dice.
+	Name   string
 	Client *shop.Client
+	Dice   *dice.Dice
 	Steps  []Step
 	Rate   float64
+	// Requests is how many it sends at most; 0: no limit.
+	Requests uint64
 	// MaxInFlight bounds the requests that wait for their answer. One more is not sent, and counted.
 	MaxInFlight int
 }
 
 // Run sends until ctx ends, waits for what is still in flight, and returns how many requests were not sent for MaxInFlight.
+//
+// Whatever is drawn is drawn here, in order: the nth request is the same in every run, whatever became of those before it.
 func (l *Load) Run(ctx context.Context) (notSent uint64) {
 	slots := make(chan struct{}, l.MaxInFlight)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	next := time.Now()
-	for {
-		next = next.Add(l.Client.Interval(l.Rate))
+	for n := uint64(0); n < l.Requests || l.Requests == 0; n++ {
+		next = next.Add(l.Dice.Interval(l.Rate))
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
@@ -54,7 +62,7 @@ func (l *Load) Run(ctx context.Context) (notSent uint64) {
 			return notSent
 		case <-timer.C:
 		}
-		step := l.pick()
+		step, visit := l.pick(), shop.NewVisit(l.Dice.Trace(), l.Name, nil)
 		select {
 		case slots <- struct{}{}:
 		default:
@@ -63,10 +71,11 @@ func (l *Load) Run(ctx context.Context) (notSent uint64) {
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			// A failure is in the client's count; there is nobody else to tell.
-			_, _ = l.Client.Do(context.WithoutCancel(ctx), step.Call, l.Client.Value)
+			// A failure is in the client's book; there is nobody else to tell.
+			_ = l.Client.Do(context.WithoutCancel(ctx), step.Call, visit)
 		})
 	}
+	return notSent
 }
 
 // pick draws a step by weight.
@@ -76,7 +85,7 @@ func (l *Load) pick() Step {
 		rest += s.Weight
 	}
 	for _, s := range l.Steps[:len(l.Steps)-1] {
-		if l.Client.Chance(s.Weight / rest) {
+		if l.Dice.Chance(s.Weight / rest) {
 			return s
 		}
 		rest -= s.Weight

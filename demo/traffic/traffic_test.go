@@ -7,7 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/toposcope/toposcope/demo/dice"
 	"github.com/toposcope/toposcope/demo/shop"
+	"github.com/toposcope/toposcope/demo/tally"
 )
 
 // TestSteps: every step but the one that looks for a missing page asks for a route that the front serves.
@@ -48,12 +50,13 @@ func TestMaxInFlight(t *testing.T) {
 		<-release
 	}))
 	defer server.Close()
-	client := shop.NewClient("load", map[string]string{"web": server.Listener.Addr().String()}, 1)
-	l := Load{Client: client, Steps: Steps(), Rate: 5000, MaxInFlight: most}
+	var book tally.Book
+	client := shop.NewClient("load", map[string]string{"web": server.Listener.Addr().String()}, &book)
+	l := Load{Name: "load", Client: client, Dice: dice.New(1, "load"), Steps: Steps(), Rate: 5000, MaxInFlight: most}
 	notSent := l.Run(ctx)
 	var sent uint64
-	for _, r := range client.Calls() {
-		if r.Status != http.StatusOK {
+	for _, r := range book.Calls.Rows() {
+		if r.Key.Status != http.StatusOK {
 			t.Errorf("a request that was in flight at the end failed: %+v", r)
 		}
 		sent += r.Count
