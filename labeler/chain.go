@@ -317,7 +317,7 @@ func (l *Labeler) Address(a netip.AddrPort, netns uint32, at time.Time) (r *Reso
 	}
 	addr := a.Addr().Unmap().WithZone("")
 	if l.opt.Names != nil {
-		if name, ok := l.opt.Names.Name(addr, l.namespace(netns), at); ok {
+		if name, ok := l.opt.Names.Name(addr, l.namespace(netns), 0, at); ok {
 			return l.externals.named(name, l.opt.Now), false
 		}
 	}

@@ -14,8 +14,8 @@ const externalIdle = time.Hour
 
 // Names knows by which name an address was asked for: what DNS answered. See labeler/dnsname.
 type Names interface {
-	// Name is the name of addr as programs of a network namespace knew it at a time; ok false: nobody asked.
-	Name(addr netip.Addr, netns uint32, at time.Time) (name string, ok bool)
+	// Name is the name of addr as a process (0: any) of a network namespace knew it at a time; ok false: nobody asked.
+	Name(addr netip.Addr, netns, pid uint32, at time.Time) (name string, ok bool)
 }
 
 // externals names addresses that nobody of ours holds: by the name they were asked for; else those of private networks by

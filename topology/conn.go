@@ -224,3 +224,11 @@ func (s *Shard) local(c *conn, t event.Task, at time.Time) *labeler.Resource {
 	}
 	return s.unknown
 }
+
+// NetNS is the network namespace of a connection that the shard knows; 0 when it knows none.
+func (s *Shard) NetNS(id event.ConnID) uint32 {
+	if c, ok := s.conns[id]; ok {
+		return c.flow.NetNS
+	}
+	return 0
+}

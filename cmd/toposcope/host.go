@@ -26,6 +26,7 @@ import (
 	"github.com/toposcope/toposcope/cmd/internal/pipeline"
 	"github.com/toposcope/toposcope/collector/probe"
 	"github.com/toposcope/toposcope/labeler"
+	"github.com/toposcope/toposcope/labeler/dnsname"
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/all"
 	"github.com/toposcope/toposcope/topology"
@@ -45,6 +46,7 @@ type host struct {
 
 	probe    *probe.Probe
 	labeler  *labeler.Labeler
+	names    *dnsname.Table
 	topology *topology.Topology
 	pipeline *pipeline.Pipeline
 	registry *prometheus.Registry
@@ -61,7 +63,7 @@ func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
 	if len(cfg.RemoteWrite) > 0 {
 		log.Warn("remote_write is validated, but this version sends nothing")
 	}
-	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry()}
+	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry(), names: dnsname.New(dnsname.Config{})}
 	var err error
 	h.probe, err = probe.New(probe.Options{
 		Method: cfg.Capture.Method, RingBytes: f.ringBytes, StatsInterval: h.statsInterval(), Logger: log.With("stage", "capture"),
@@ -91,7 +93,7 @@ func (h *host) statsInterval() time.Duration {
 func (h *host) newStages() error {
 	specs := protocol.Select(all.Specs(), h.cfg.Capture.Protocols)
 	var err error
-	if h.labeler, err = newLabeler(h.cfg, h.probe, h.log); err != nil {
+	if h.labeler, err = newLabeler(h.cfg, h.probe, h.names, h.log); err != nil {
 		return err
 	}
 	h.topology, err = topology.New(topology.Config{
@@ -101,7 +103,7 @@ func (h *host) newStages() error {
 	if err != nil {
 		return err
 	}
-	h.pipeline = pipeline.New(h.probe, specs, protocol.Config{}, h.labeler, h.topology)
+	h.pipeline = pipeline.New(h.probe, specs, protocol.Config{}, h.labeler, h.names, h.topology)
 	collector, err := metrics.New(h.topology, metrics.Sources{
 		Build:    metrics.Build{Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version()},
 		Method:   func() string { return h.probe.Status().Method },

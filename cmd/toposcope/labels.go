@@ -15,8 +15,8 @@ import (
 )
 
 // newLabeler makes a labeler whose decisions the kernel carries out.
-func newLabeler(cfg *config.Config, p *probe.Probe, log *slog.Logger) (*labeler.Labeler, error) {
-	l := labeler.New(labeler.Options{SelfPID: uint32(os.Getpid()), Sources: all.Sources()})
+func newLabeler(cfg *config.Config, p *probe.Probe, names labeler.Names, log *slog.Logger) (*labeler.Labeler, error) {
+	l := labeler.New(labeler.Options{SelfPID: uint32(os.Getpid()), Sources: all.Sources(), Names: names})
 	l.SetWatch(&watch{probe: p, log: log.With("stage", "labeler")})
 	return l, l.SetLabels(cfg.Labels)
 }
@@ -107,5 +107,19 @@ func (w *watch) Forget(pid uint32) { w.report(w.probe.ForgetPID(pid)) }
 func (w *watch) report(err error) {
 	if err != nil {
 		w.log.Error("The kernel's watch map could not be written: a process may be watched that should not be, or the reverse", "err", err)
+	}
+}
+
+// forgetNames lets go of the names of addresses that nobody has used for long, until ctx ends.
+func (h *host) forgetNames(ctx context.Context) error {
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-ticker.C:
+			h.names.Expire(now)
+		}
 	}
 }

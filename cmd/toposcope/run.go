@@ -111,6 +111,7 @@ func (h *host) run(ctx context.Context) error {
 	group.Go(func() error { return h.rules.Run(ctx) })
 	group.Go(func() error { return h.notifier.Run(ctx) })
 	group.Go(func() error { return h.reloadOnHangup(ctx) })
+	group.Go(func() error { return h.forgetNames(ctx) })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():

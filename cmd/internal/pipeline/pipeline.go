@@ -32,14 +32,15 @@ type Pipeline struct {
 	shards []*Shard
 }
 
-// New makes a pipeline with a shard for each of the probe's.
-func New(p *probe.Probe, specs []*protocol.Spec, cfg protocol.Config, names Names, t *topology.Topology) *Pipeline {
+// New makes a pipeline with a shard for each of the probe's. answers may be nil.
+func New(p *probe.Probe, specs []*protocol.Spec, cfg protocol.Config, names Names, answers Answers, t *topology.Topology) *Pipeline {
 	pl := &Pipeline{probe: p, names: names}
+	lookups := newLookups(answers)
 	for i := range p.Shards() {
 		counts := t.Shard(i)
 		pl.shards = append(pl.shards, &Shard{
-			tracker: protocol.NewTracker(specs, cfg, verdicts{p}, counts),
-			counts:  counts, names: names, probe: p,
+			tracker: protocol.NewTracker(specs, cfg, verdicts{p}, sink{counts, lookups}),
+			counts:  counts, names: names, probe: p, lookups: lookups,
 			waiting: map[event.ConnID]event.Flow{}, filtered: map[event.ConnID]struct{}{},
 		})
 	}
@@ -78,8 +79,10 @@ type Shard struct {
 	tracker *protocol.Tracker
 	counts  *topology.Shard
 	names   Names
+	lookups *lookups
 	waiting map[event.ConnID]event.Flow // on an accept queue
 
+	ticked    time.Time
 	filtered  map[event.ConnID]struct{} // of processes that are not watched
 	nFiltered atomic.Int64
 }
@@ -130,6 +133,10 @@ func (s *Shard) Handle(ev event.Event) {
 func (s *Shard) Tick(now time.Time) {
 	s.tracker.Tick(now)
 	s.counts.Tick(now)
+	if now.Sub(s.ticked) >= apart {
+		s.ticked = now
+		s.lookups.tick(now, s.counts)
+	}
 }
 
 // excluded tells whether the filter leaves a connection's own end out: by who connected, or who listens there.

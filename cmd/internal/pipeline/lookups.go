@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+
+	"github.com/toposcope/toposcope/labeler/dnsname"
+	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/dns"
+	"github.com/toposcope/toposcope/topology"
+)
+
+// Answers takes what DNS answered; *dnsname.Table is one. What an answer points to is valid until Learn returns.
+type Answers interface{ Learn(*dnsname.Answer) }
+
+// noError is the response code that is none.
+const noError = "NOERROR"
+
+// apart is how much later than another shard's a shard's exchanges may come.
+const apart = 100 * time.Millisecond
+
+// lookups takes in what DNS exchanges tell beyond themselves: what an address is called, and what programs waited for when
+// they asked for names. Exchanges come from all shards.
+type lookups struct {
+	answers Answers // nil: nobody wants to know
+
+	mu    sync.Mutex
+	walks *dns.Walks
+	into  *topology.Shard // of the goroutine that holds mu
+}
+
+func newLookups(answers Answers) *lookups {
+	l := &lookups{answers: answers}
+	l.walks = dns.NewWalks(dns.WalksConfig{Delay: apart}, l.resolved)
+	return l
+}
+
+// sink counts a shard's exchanges, and shows those of DNS to lookups.
+type sink struct {
+	*topology.Shard
+	lookups *lookups
+}
+
+var _ protocol.Sink = sink{}
+
+func (s sink) Exchange(x *protocol.Exchange) {
+	s.Shard.Exchange(x)
+	if x.Protocol.System == protocol.SystemDNS {
+		s.lookups.exchange(x, s.Shard)
+	}
+}
+
+func (l *lookups) exchange(x *protocol.Exchange, into *topology.Shard) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.learn(x, into)
+	if step, ok := dns.StepOf(x); ok {
+		l.into = into
+		l.walks.Step(&step)
+	}
+}
+
+// tick passes the time on.
+func (l *lookups) tick(now time.Time, into *topology.Shard) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.into = into
+	l.walks.Tick(now)
+}
+
+// learn hands on the addresses that an answer has.
+func (l *lookups) learn(x *protocol.Exchange, from *topology.Shard) {
+	if l.answers == nil || x.Response == nil {
+		return
+	}
+	answer := dnsname.Answer{
+		NetNS: from.NetNS(x.Conn), Name: x.Request.Attrs.Get(protocol.DNSQuestionName),
+		Addresses: x.Response.Attrs.Get(protocol.DNSAnswers), TTL: x.Response.Attrs.Get(protocol.DNSAnswersTTL), At: x.End(),
+	}
+	if x.Side == protocol.ClientSide {
+		answer.PID = x.Task.PID
+	}
+	if len(answer.Addresses) > 0 {
+		l.answers.Learn(&answer)
+	}
+}
+
+func (l *lookups) resolved(r *dns.Resolution) {
+	out := topology.Resolution{
+		Task: r.Task, Name: string(r.Name), Type: string(r.Type), Code: r.Code, Start: r.Start, End: r.End,
+	}
+	switch {
+	case r.Code == "":
+		out.Error = protocol.ErrorUnanswered
+	case r.Code != noError:
+		out.Error = r.Code
+	}
+	l.into.Resolved(&out)
+}
