@@ -145,10 +145,21 @@ func TestDatagrams(t *testing.T) {
 	t.Run("unanswered in time", func(t *testing.T) {
 		w := newUDP(t)
 		w.handle(w.datagram(out, 1, "? 7 a\n"))
-		w.tick(4900 * time.Millisecond)
+		w.tick(5400 * time.Millisecond)
 		w.want()
 		w.tick(200 * time.Millisecond)
 		w.want("7 unanswered")
+	})
+	t.Run("several asked at once", func(t *testing.T) {
+		any := *spec
+		any.AnyAnswer = true
+		w := newWire(t, protocol.Config{}, &any).client()
+		w.handle(w.datagram(out, 1, "? 7 a\n"), w.datagram(out, 2, "? 7 a\n"), w.datagram(out, 2, "? 8 b\n"), w.datagram(in, 2, "! 7 a\n"))
+		w.tick(time.Minute)
+		w.want("7 =7", "8 unanswered")
+		if n := w.tracker.Counters().Withdrawn; n != 1 {
+			t.Errorf("%d requests withdrawn", n)
+		}
 	})
 	t.Run("answer lost by capture", func(t *testing.T) {
 		w := newUDP(t)

@@ -40,6 +40,8 @@ type Counters struct {
 	// EvictedConnections were forgotten to make room, EvictedRequests because a connection had too many outstanding,
 	// EvictedBuffers are open messages that outgrew their bound.
 	EvictedConnections, EvictedRequests, EvictedBuffers uint64
+	// Withdrawn datagram requests were answered by another of those who were asked.
+	Withdrawn uint64
 	// Orphans are responses whose request was not seen, Clamped exchanges ended before they began by the clock.
 	Orphans, Clamped uint64
 }
@@ -61,6 +63,7 @@ type counters struct {
 	reordered, late, duplicates     atomic.Uint64
 	evictedConns, evictedRequests   atomic.Uint64
 	evictedBuffers, orphans, clamps atomic.Uint64
+	withdrawn                       atomic.Uint64
 }
 
 func newCounters(specs []*Spec) *counters {
@@ -90,6 +93,7 @@ func (t *Tracker) Counters() Counters {
 		EvictedConnections: c.evictedConns.Load(),
 		EvictedRequests:    c.evictedRequests.Load(),
 		EvictedBuffers:     c.evictedBuffers.Load(),
+		Withdrawn:          c.withdrawn.Load(),
 		Orphans:            c.orphans.Load(),
 		Clamped:            c.clamps.Load(),
 	}

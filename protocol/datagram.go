@@ -60,6 +60,25 @@ func (t *Tracker) datagram(c *conn, s *event.Segment) {
 	t.watchOver(c)
 }
 
+// fewServers is how many peers one question may have been put to.
+const fewServers = 8
+
+// withdraw drops a question that has been answered by one of those whom a socket asked: musl asks all name servers at once, takes
+// the first answer and is gone before the others come.
+func (t *Tracker) withdraw(answered *conn, id uint64) {
+	c := answered.far.socket
+	if !answered.spec.AnyAnswer || len(c.peers) == 1 || len(c.peers) > fewServers || answered.pair.reqDir != event.Sent {
+		return
+	}
+	for _, p := range c.peers {
+		if m := p.pair.match(id); p != answered && m != nil {
+			p.pair.remove(m)
+			t.recycle(m)
+			t.count.withdrawn.Add(1)
+		}
+	}
+}
+
 // peer returns the state of a socket's traffic with one other end.
 func (t *Tracker) peer(c *conn, addr netip.AddrPort) *conn {
 	if p := c.peers[addr]; p != nil {

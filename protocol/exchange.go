@@ -22,6 +22,9 @@ func (t *Tracker) finish(c *conn, req *Message) {
 		t.watchOver(c)
 		return
 	}
+	if c.far != nil {
+		t.withdraw(c, req.ID)
+	}
 	t.emit(c, req)
 }
 

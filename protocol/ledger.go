@@ -31,9 +31,10 @@ type ledger struct {
 	turn            uint32
 	numbered, based bool
 
-	// By ID: holes are the runs of segments that were lost and that no exchange known to be missing explains yet; lastID is the
-	// last request's, orphans the answers since then whose request was not seen.
+	// By ID: holes are the segments that were lost and that no exchange known to be missing explains yet; lossy: there were any,
+	// torn: since the last request. lastID is that one's, orphans are the answers to later requests, which were not seen.
 	holes, orphans uint32
+	lossy, torn    bool
 	lastID         uint64
 
 	requests, requestTurns, lastRequest uint32 // seen, for the average
@@ -110,7 +111,10 @@ func (c *conn) lost() *ledger {
 }
 
 // holed notes the loss of n segments that may have been anybody's.
-func (l *ledger) holed(n uint64) { l.holes = uint32(min(uint64(l.holes)+n, 1<<30)) }
+func (l *ledger) holed(n uint64) {
+	l.holes = uint32(min(uint64(l.holes)+n, 1<<30))
+	l.lossy, l.torn = true, true
+}
 
 // explained notes that n missing exchanges have been found out.
 func (c *conn) explained(n uint32) {
@@ -125,20 +129,43 @@ func (t *Tracker) skipped(c *conn, id uint64) {
 	if step == 0 {
 		return
 	}
-	if l.lastID != 0 && l.holes > 0 && id > l.lastID+step {
-		n := (id-l.lastID)/step - 1
+	next := l.lastID + step
+	switch {
+	case l.lastID == 0 && c.existing:
+		next = id - min(id, step) // one, as far as anybody can tell
+	case l.lastID == 0:
+		next = 1
+	}
+	if l.torn && id > next {
+		n := (id - next) / step
 		n -= min(n, uint64(l.orphans))
 		t.report(c, int(min(n, 1<<20)))
 	}
-	l.orphans, l.holes = 0, 0
+	l.orphans, l.torn = 0, false
 	l.lastID = max(l.lastID, id)
 }
 
+// orphaned reports the request that an answer was left without by a loss, unless counting IDs have told of it.
+func (t *Tracker) orphaned(c *conn, id uint64) {
+	l := &c.ledger
+	if !c.lost().lossy || c.spec.IDStep != 0 && id <= l.lastID {
+		return
+	}
+	c.explained(1)
+	l.orphans++
+	t.missed(c, 1)
+}
+
 // unexplained reports, at the end of a connection that pairs by ID, losses of which nothing has shown: an exchange has two sides,
-// so each two of them may have hidden one. Where IDs count, they would have shown.
+// so each two of them may have hidden one. Where IDs count, all but those since the last request would have shown.
 func (t *Tracker) unexplained(c *conn) {
-	if int(c.carries) < len(t.specs) && t.specs[c.carries].IDStep == 0 {
-		t.report(c, int(c.ledger.holes+1)/2)
+	l := &c.ledger
+	switch {
+	case int(c.carries) >= len(t.specs):
+	case c.spec == nil || c.spec.IDStep == 0:
+		t.report(c, int(l.holes+1)/2)
+	case l.torn && l.holes > 0:
+		t.report(c, 1)
 	}
 }
 

@@ -176,6 +176,9 @@ func (t *Tracker) response(c *conn, d event.Dir, m *Message, whole bool) {
 		t.orphan(c, m, whole)
 		return
 	}
+	if t.gaveUp(c, d, req) {
+		return
+	}
 	req.answer = t.own(m)
 	req.answer.asked = req
 	switch {
@@ -194,11 +197,7 @@ func (t *Tracker) orphan(c *conn, m *Message, whole bool) {
 	t.count.orphans.Add(1)
 	switch {
 	case p.byID:
-		if c.lost().holes > 0 && m.Part != PartEnd {
-			c.explained(1)
-			c.ledger.orphans++
-			t.missed(c, 1)
-		}
+		t.orphaned(c, m.ID)
 	case p.trust == probation && p.held.n > 0:
 		// It was left over: what is held was paired one off.
 		n := p.held.n
@@ -222,6 +221,9 @@ func (t *Tracker) partEndByID(c *conn, d event.Dir, v *view, m *Message, n uint6
 	}
 	open := req
 	if m.Kind == Response {
+		if t.gaveUp(c, d, req) {
+			return false
+		}
 		if open = req.answer; open == nil {
 			m.Part, m.Truncated = PartWhole, true
 			return true
@@ -238,6 +240,18 @@ func (t *Tracker) partEndByID(c *conn, d event.Dir, v *view, m *Message, n uint6
 		t.finish(c, req)
 	}
 	return false
+}
+
+// gaveUp reports whether an end to req that came in direction d says nothing: who asked has given it up (a reset), and the answer
+// may have been among what was lost.
+func (t *Tracker) gaveUp(c *conn, d event.Dir, req *Message) bool {
+	if !c.pair.byID || d != c.pair.reqDir || !req.doubt {
+		return false
+	}
+	t.drop(c, req)
+	t.missed(c, 1)
+	c.explained(1)
+	return true
 }
 
 // merge adds what the end of a message tells to its head.

@@ -212,6 +212,10 @@ func (t *Tracker) become(c *conn, s *Spec) {
 		}
 	}
 	c.parser, c.pair.byID = c.parserOf(s), s.Pairing == ByID
+	if owed := c.ledger.owed; c.pair.byID && owed > 0 { // it will show
+		c.ledger.owed = 0
+		c.ledger.holed(uint64(owed))
+	}
 	if !c.exact() {
 		t.balanceAll(c)
 	}

@@ -106,9 +106,12 @@ type Spec struct {
 	New     func() Parser
 	Pairing Pairing
 	Capture Capture
-	// IDStep is set when the IDs of a connection's requests grow by so much from one to the next, so that after a loss they tell
-	// how many were missed (2 for HTTP/2: RFC 9113, section 5.1.1).
+	// IDStep is set when the IDs of a connection's requests begin with 1 and grow by so much from one to the next, so that after a
+	// loss they tell how many were missed (2 for HTTP/2: RFC 9113, section 5.1.1).
 	IDStep uint64
+	// AnyAnswer is set when requests of the same ID to several peers of a datagram socket are one question, which the first
+	// answer settles.
+	AnyAnswer bool
 	// Muted keeps exchanges from being reported: the protocol is wanted only for what it carries. See Select.
 	Muted bool
 }

@@ -47,7 +47,7 @@ type Config struct {
 	// Default 3.
 	MaxErrors int
 	// MaxPeers is how many peers of a datagram socket may be waiting or waited for. Default 4,096. AnswerWait is for how long a datagram may
-	// wait for its answer. Default 5 s, as resolvers have it.
+	// wait for its answer. Default 5.5 s: resolvers send a question again after 5 s, and that is still the same one.
 	MaxPeers   int
 	AnswerWait time.Duration
 	// IdleAfter is for how long no byte must move for a connection to count as idle. Default 250 ms.
@@ -67,7 +67,7 @@ func (c Config) withDefaults() Config {
 	c.SniffTurns = cmp.Or(c.SniffTurns, 8)
 	c.MaxErrors = cmp.Or(c.MaxErrors, 3)
 	c.MaxPeers = cmp.Or(c.MaxPeers, 4096)
-	c.AnswerWait = cmp.Or(c.AnswerWait, 5*time.Second)
+	c.AnswerWait = cmp.Or(c.AnswerWait, 5500*time.Millisecond)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 250*time.Millisecond)
 	c.SettleAfter = cmp.Or(c.SettleAfter, 5*time.Second)
 	return c

@@ -188,7 +188,7 @@ func (s *Shard) touch(p **process, res *labeler.Resource, at time.Time) {
 // operate counts x as an operation of the process that was observed.
 func (s *Shard) operate(ref *edgeRef, local *labeler.Resource, x *protocol.Exchange, took time.Duration, at time.Time) {
 	m := operationMetric(x.Protocol.System, x.Side)
-	if m == noOperation {
+	if m == noOperation || m == DNSLookup && x.Request.Kind == protocol.OneWay { // a multicast question is no lookup
 		return
 	}
 	k := operationRefKey{resource: local, metric: m}

@@ -26,7 +26,7 @@ var beginnings = []struct {
 	{name: "TLS seen from its answer", server: "\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03" + strings.Repeat("s", 116), want: "tls"},
 	{name: "TLS under way", client: "\x17\x03\x03\x00\x40" + strings.Repeat("x", 64), want: "tls"},
 
-	{name: "HTTP/2 preface", client: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00"},
+	{name: "HTTP/2 preface", client: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04\x00\x00\x00\x00\x00", want: "http2"},
 	{name: "HTTP/0.9", client: "GET /\r\n", server: "<html>"},
 	{name: "SMTP", client: "EHLO mx.example\r\n", server: "220 mx.example ESMTP Postfix\r\n"},
 	{name: "SMTP VRFY", client: "VRFY <a@b> HTTP\r\n", server: "502 5.5.1 VRFY command is disabled\r\n"},
@@ -65,24 +65,31 @@ var beginnings = []struct {
 	{name: "rsync", client: "@RSYNCD: 31.0\n", server: "@RSYNCD: 31.0\n"},
 	{name: "git", client: "0032git-upload-pack /project.git\x00host=x\x00"},
 	{name: "TDS prelogin", client: "\x12\x01\x00\x2f\x00\x00\x01\x00\x00\x00\x1a\x00\x06"},
-	{name: "DNS over TCP", client: "\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01"},
+	{name: "DNS over TCP", client: "\x00\x1d\xab\xcd\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01", want: "dns"},
 }
 
-// taken notes what a connection was taken for.
-type taken struct{ name string }
+// ignore takes what a tracker finds, and does nothing.
+type ignore struct{}
 
-func (n *taken) Exchange(x *protocol.Exchange)  { n.name = x.Protocol.Name }
-func (*taken) Gap(event.ConnID, string, uint64) {}
-func (n *taken) SetVerdict(_ event.ConnID, v protocol.Verdict) {
-	if !v.Refused {
-		n.name = "decoded"
+func (ignore) Exchange(*protocol.Exchange)      {}
+func (ignore) Gap(event.ConnID, string, uint64) {}
+
+// takenFor is the protocol that the only connection of a tracker was taken for: the one that a loss is counted for. seq is the
+// next segment's number.
+func takenFor(t *protocol.Tracker, seq uint64, now time.Time) string {
+	t.Handle(&event.Segment{Conn: 1, Seq: seq + 1, Off: 1 << 20, Data: []byte("x"), Size: 1, Time: now})
+	t.Tick(now.Add(time.Hour))
+	for name, n := range t.Counters().StreamGaps {
+		if n > 0 {
+			return name
+		}
 	}
+	return ""
 }
 
 // judge plays the two beginnings, the server's first if it speaks first, and says what came of it.
 func judge(client, server string, serverFirst, existing bool) string {
-	n := &taken{}
-	t := protocol.NewTracker(all.Specs(), protocol.Config{}, n, n)
+	t := protocol.NewTracker(all.Specs(), protocol.Config{}, nil, ignore{})
 	now := time.Unix(1e9, 0)
 	t.Handle(&event.Opened{Conn: 1, Role: event.RoleClient, Existing: existing, Time: now})
 	segs := []event.Segment{{Dir: event.Sent, Data: []byte(client)}, {Dir: event.Received, Data: []byte(server)}}
@@ -101,10 +108,7 @@ func judge(client, server string, serverFirst, existing bool) string {
 	if t.Counters().Undecoded[protocol.ReasonTLS] > 0 {
 		return "tls"
 	}
-	if n.name == "decoded" {
-		return "http" // the only one so far
-	}
-	return n.name
+	return takenFor(t, seq, now)
 }
 
 func TestBeginnings(t *testing.T) {
@@ -137,16 +141,15 @@ func TestRandomBytes(t *testing.T) {
 // TestTextOfABody is a download that capture meets midway, whose text quotes requests and answers.
 func TestTextOfABody(t *testing.T) {
 	for _, quoted := range []string{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"} {
-		n := &taken{}
-		tr := protocol.NewTracker(all.Specs(), protocol.Config{}, n, n)
+		tr := protocol.NewTracker(all.Specs(), protocol.Config{}, nil, ignore{})
 		tr.Handle(&event.Opened{Conn: 1, Role: event.RoleClient, Existing: true})
 		off := uint64(0)
 		for seq, text := range []string{"a page about HTTP, which says:\r\n", quoted, "and goes on"} {
 			tr.Handle(&event.Segment{Conn: 1, Dir: event.Received, Seq: uint64(seq), Off: off, Data: []byte(text), Size: len(text)})
 			off += uint64(len(text))
 		}
-		if n.name != "" {
-			t.Errorf("%q is taken for %q", quoted, n.name)
+		if got := takenFor(tr, 3, time.Unix(1e9, 0)); got != "" {
+			t.Errorf("%q is taken for %q", quoted, got)
 		}
 	}
 }

@@ -56,6 +56,8 @@ func Spec() *protocol.Spec {
 		New:     func() protocol.Parser { return &parser{} },
 		Pairing: protocol.ByID,
 		Capture: protocol.Capture{Whole: true},
+
+		AnyAnswer: true, // the ID stands for the question, too
 	}
 }
 

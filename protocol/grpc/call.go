@@ -14,6 +14,8 @@ type call struct {
 	form    [2]int      // of the request and of the response
 	body    [2]messages // the same
 	guessed bool        // the content type was not seen
+	early   bool        // the response's header had a status:
+	said    code
 	timeout deadline
 	web     *webBody // of the response, and the carry of both
 }
@@ -56,6 +58,9 @@ func (c *call) Header(h *semantics.Header, m *protocol.Message) {
 
 // answer takes the response's header. A body that is something else, an error page of a proxy, has no messages.
 func (c *call) answer(h *semantics.Header) {
+	if value := h.Own(fieldStatus); value != nil {
+		c.early, c.said = true, parseCode(value)
+	}
 	t := h.Get(semantics.ContentType)
 	if t == nil {
 		deduceType(h)
@@ -127,6 +132,9 @@ func (c *call) status(e *semantics.End, m *protocol.Message) (s code, known bool
 		if value := e.Trailers.Own(fieldStatus); value != nil {
 			return parseCode(value), true
 		}
+	}
+	if c.early {
+		return c.said, true
 	}
 	if f := c.form[protocol.Response]; f == web || f == webText {
 		if value := c.webStatus(); value != nil {

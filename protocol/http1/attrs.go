@@ -4,17 +4,13 @@ import (
 	"bytes"
 
 	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/http2/semantics"
 )
 
 // requestAttrs sets a request's attributes (OpenTelemetry semantic conventions for HTTP). The method comes first, since
 // response framing looks it up.
 func (h *header) requestAttrs(a *protocol.Attrs) {
-	if known(h.method) {
-		a.Add(protocol.HTTPRequestMethod, h.method)
-	} else {
-		a.Add(protocol.HTTPRequestMethod, []byte("_OTHER"))
-		a.Add(protocol.HTTPMethodOriginal, h.method)
-	}
+	semantics.SetMethod(a, h.method)
 	authority, path, query := splitTarget(h.method, h.target)
 	if path != nil {
 		a.Add(protocol.URLPath, path)
@@ -25,32 +21,16 @@ func (h *header) requestAttrs(a *protocol.Attrs) {
 	if authority == nil {
 		authority = h.host
 	}
-	if host, port := splitHost(authority); len(host) > 0 {
-		a.Add(protocol.ServerAddress, host)
-		if len(port) > 0 {
-			a.Add(protocol.ServerPort, port)
-		}
-	}
-	if len(h.agent) > 0 {
-		a.Add(protocol.UserAgent, h.agent)
-	}
-	if traceparent(h.parent) {
-		a.Add(protocol.Traceparent, h.parent)
-	}
-	if h.version == '0' {
-		a.Add(protocol.NetworkProtocolVersion, []byte("1.0"))
-	} else {
-		a.Add(protocol.NetworkProtocolVersion, []byte("1.1"))
-	}
+	semantics.SetServer(a, authority)
+	semantics.SetCaller(a, h.agent, h.parent)
+	a.SetString(protocol.NetworkProtocolVersion, h.versionName())
 }
 
-// known tells the methods that are values of http.request.method; others are "_OTHER".
-func known(method []byte) bool {
-	switch string(method) {
-	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY":
-		return true
+func (h *header) versionName() string {
+	if h.version == '0' {
+		return "1.0"
 	}
-	return false
+	return "1.1"
 }
 
 // splitTarget takes apart the four forms of a target (RFC 9112 section 3.2): origin, absolute, authority, asterisk.
@@ -89,39 +69,4 @@ func isScheme(s []byte) bool {
 		}
 	}
 	return true
-}
-
-// splitHost splits host, host:port, [v6] and [v6]:port, with or without user information before it.
-func splitHost(s []byte) (host, port []byte) {
-	if bytes.IndexByte(s, '@') >= 0 {
-		s = s[bytes.LastIndexByte(s, '@')+1:]
-	}
-	if len(s) > 0 && s[0] == '[' {
-		end := bytes.IndexByte(s, ']')
-		if end < 0 {
-			return nil, nil
-		}
-		host, s = s[1:end], s[end+1:]
-		if len(s) > 0 && s[0] == ':' {
-			port = s[1:]
-		}
-		return host, port
-	}
-	i := bytes.IndexByte(s, ':')
-	if i < 0 {
-		return s, nil
-	}
-	if _, ok := decimal(s[i+1:]); ok {
-		port = s[i+1:]
-	}
-	return s[:i], port
-}
-
-// traceparent checks the form of a W3C trace context: version-traceid-parentid-flags; later versions may say more.
-func traceparent(s []byte) bool {
-	const length = 2 + 1 + 32 + 1 + 16 + 1 + 2
-	if len(s) < length || len(s) > 2*length {
-		return false
-	}
-	return s[2] == '-' && s[35] == '-' && s[52] == '-'
 }

@@ -11,13 +11,15 @@ const maxChunkLine = 8 << 10
 
 // chunks goes on with a chunked body.
 func (p *parser) chunks(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
+	if d.layered {
+		return p.read(c, d)
+	}
 	n, done, err := d.walk(c.Data)
 	switch {
 	case err != nil:
 		return 0, nil, err
 	case done:
-		d.open = false
-		return n, part(c, p.kind(c.Dir)), nil
+		return n, p.part(c, d, p.kind(c.Dir)), nil
 	case n == 0 && c.Then == protocol.Hole:
 		d.mode, d.chunked = astray, true
 		return len(c.Data) + int(c.Missing), nil, nil
@@ -72,7 +74,12 @@ func (d *direction) walk(data []byte) (n int, done bool, err error) {
 		default:
 			d.mode = atChunkEnd
 		}
-		n += end + 1 + size
+		n += end + 1
+		if d.layered {
+			d.left = int64(size)
+			return n, false, nil
+		}
+		n += size
 	}
 	return n, false, nil
 }
@@ -107,13 +114,15 @@ func chunkSize(line []byte) (size int, ok bool) {
 // toClose goes on with a body that the close ends.
 func (p *parser) toClose(c *protocol.Chunk, d *direction) (int, *protocol.Message, error) {
 	n := len(c.Data)
+	if d.layered {
+		p.layer.feed(p.kind(c.Dir), c.Data, 0)
+	}
 	switch c.Then {
 	case protocol.Ended:
 		if !d.open {
 			return n, nil, nil
 		}
-		d.open = false
-		return n, part(c, p.kind(c.Dir)), nil
+		return n, p.part(c, d, p.kind(c.Dir)), nil
 	case protocol.Hole:
 		n += int(c.Missing)
 	}
@@ -132,8 +141,7 @@ func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message,
 		if d.chunked && c.Then == protocol.Idle {
 			return 0, nil, nil // its last chunk will be seen
 		}
-		d.open = false
-		return len(c.Data), part(c, p.kind(c.Dir)), nil
+		return len(c.Data), p.part(c, d, p.kind(c.Dir)), nil
 	}
 	if c.Turn {
 		switch p.begins(c.Dir, c.Data) {
@@ -147,9 +155,14 @@ func (p *parser) stray(c *protocol.Chunk, d *direction) (int, *protocol.Message,
 	if !d.chunked {
 		return len(c.Data), nil, nil
 	}
-	if end := lastChunk(c.Data, c.Call); end > 0 {
+	end := lastChunk(c.Data, c.Call)
+	if d.layered {
+		p.layer.feedRaw(p.kind(c.Dir), c.Data, end)
+	}
+	if end > 0 {
+		m := p.part(c, d, p.kind(c.Dir))
 		*d = direction{}
-		return end, part(c, p.kind(c.Dir)), nil
+		return end, m, nil
 	}
 	return len(c.Data), nil, nil
 }

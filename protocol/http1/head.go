@@ -13,11 +13,12 @@ type header struct {
 	code                []byte
 	version             byte // the digit after "HTTP/1."
 	host, agent, parent []byte
-	upgrade             []byte
-	length              int64 // -1: not given
-	badLength           bool  // lengths that contradict each other or are no numbers
-	encoded, chunked    bool  // Transfer-Encoding is given; its last coding is chunked
-	told, torn          bool  // the head is complete; not even the first line is
+	upgrade, content    []byte // the fields Upgrade and Content-Type
+	lines               []byte // all of it
+	length              int64  // -1: not given
+	badLength           bool   // lengths that contradict each other or are no numbers
+	encoded, chunked    bool   // Transfer-Encoding is given; its last coding is chunked
+	told, torn          bool   // the head is complete; not even the first line is
 }
 
 // head reads the head of the next message.
@@ -40,6 +41,7 @@ func (p *parser) head(c *protocol.Chunk, d *direction) (int, *protocol.Message, 
 	if !ok {
 		return 0, nil, protocol.ErrSyntax
 	}
+	h.lines = data[:n]
 	if !h.told {
 		if h.torn && request && expectRequest(data) == protocol.No {
 			return 0, nil, protocol.ErrSyntax
@@ -99,8 +101,8 @@ func (p *parser) endAnswer(c *protocol.Chunk) *protocol.Message {
 	if !other.open || !c.Turn || other.mode != untilClose {
 		return nil
 	}
-	other.mode, other.open = astray, false
-	return part(c, protocol.Response)
+	other.mode = astray
+	return p.part(c, other, protocol.Response)
 }
 
 // read reads a head from data and returns its length. ok is false when it is none: a line begins with a control character; h.told says whether all of it is there.
@@ -241,6 +243,8 @@ func (h *header) field(line []byte, request bool) {
 	case 'c':
 		if v, ok := named(line, "content-length"); ok {
 			h.contentLength(v)
+		} else if v, ok := named(line, "content-type"); ok {
+			h.content = v
 		}
 	}
 }

@@ -5,6 +5,7 @@ package http1
 import (
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/http2/semantics"
 )
 
 // Name is the protocol's name.
@@ -18,15 +19,19 @@ const (
 	captureTail = 256
 )
 
-// Spec describes HTTP/1 to the framework.
-func Spec() *protocol.Spec {
+// Spec describes HTTP/1, and what layers are spoken in it (gRPC-Web), to the framework. Layers are asked in their order.
+func Spec(layers ...semantics.Layer) *protocol.Spec {
+	var fields *semantics.Fields
+	if len(layers) > 0 {
+		fields = semantics.NewFields(layers...)
+	}
 	return &protocol.Spec{
 		Name:    Name,
 		System:  protocol.SystemHTTP,
 		Aliases: []string{"http/1.1", "http/1.0"},
 		Ports:   []uint16{80, 8080, 8000},
 		Sniff:   sniff,
-		New:     func() protocol.Parser { return &parser{} },
+		New:     func() protocol.Parser { return &parser{fields: fields} },
 		Pairing: protocol.InOrder,
 		Capture: protocol.Capture{Head: captureHead, Tail: captureTail},
 	}
@@ -40,6 +45,7 @@ const (
 	atChunkSize             // the line that begins a chunk
 	atChunkEnd              // the line end after a chunk's data
 	atTrailers              // the lines after the last chunk
+	inLength                // a body whose length is known, and that is looked at
 	untilClose              // a body that the close of the connection ends
 	astray                  // a body whose end cannot be told: until a message begins a turn
 )
@@ -48,11 +54,15 @@ const (
 type direction struct {
 	scanned uint64 // no empty line ends before this offset; saves looking again when a head comes bit by bit
 	mode    mode
-	chunked bool // astray in a chunked body: its last chunk may still be recognised
-	open    bool // a message was returned as PartHead
+	chunked bool  // astray in a chunked body: its last chunk may still be recognised
+	open    bool  // a message was returned as PartHead
+	layered bool  // the body is looked at, see carried
+	left    int64 // of it, or of its chunk
 }
 
 type parser struct {
+	fields *semantics.Fields // of the layers; nil: there are none
+	layer  *carried          // nil: no request was of a layer so far
 	dirs   [2]direction
 	known  bool // who asks and who answers is known
 	reqDir event.Dir
@@ -71,6 +81,8 @@ func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 	switch d.mode {
 	case atHead:
 		return p.head(c, d)
+	case inLength:
+		return p.read(c, d)
 	case untilClose:
 		return p.toClose(c, d)
 	case astray:
@@ -127,11 +139,15 @@ func (p *parser) learn(d event.Dir, request bool) bool {
 	return p.reqDir == reqDir
 }
 
-// part makes c.Message a message without a head of its own.
-func part(c *protocol.Chunk, kind protocol.Kind) *protocol.Message {
+// part makes c.Message the end of the message that direction d has open, and closes it.
+func (p *parser) part(c *protocol.Chunk, d *direction, kind protocol.Kind) *protocol.Message {
 	m := c.Message
 	m.Reset()
 	m.Kind, m.Part = kind, protocol.PartEnd
+	if d.layered {
+		p.layer.end(m)
+	}
+	d.open, d.layered = false, false
 	return m
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/http2/semantics"
 )
 
 // request returns the message of a request head of n bytes that comes after lead bytes of empty lines.
@@ -12,11 +13,16 @@ func (p *parser) request(c *protocol.Chunk, d *direction, h *header, lead, n int
 	m := c.Message
 	m.Reset()
 	m.Kind = protocol.Request
-	h.requestAttrs(&m.Attrs)
 	*d = direction{}
+	carried := p.carries(h, m)
+	if !carried {
+		h.requestAttrs(&m.Attrs)
+	}
 	switch {
 	case !h.told:
 		return d.truncated(c, m, h)
+	case carried:
+		return p.look(d, h, m, lead+n)
 	case h.encoded && !h.chunked, !h.encoded && h.badLength:
 		// Its length cannot be known (RFC 9112 section 6.3); servers answer 400 and close.
 		d.mode, d.open, m.Part = astray, true, protocol.PartHead
@@ -56,7 +62,7 @@ func (p *parser) response(c *protocol.Chunk, d *direction, h *header, n int) (in
 	m := c.Message
 	m.Reset()
 	m.Kind = protocol.Response
-	m.Outcome, m.Error = outcome(h.status)
+	m.Outcome, m.Error = semantics.Outcome(h.status)
 	m.Attrs.Add(protocol.HTTPResponseStatusCode, h.code)
 	*d = direction{}
 	if h.status < 200 {
@@ -67,13 +73,16 @@ func (p *parser) response(c *protocol.Chunk, d *direction, h *header, n int) (in
 			}
 			return n, m, nil
 		}
-		return n, m, &protocol.Upgrade{To: upgradeTo(h.upgrade)}
+		return n, m, h.upgraded(m)
 	}
 	if !h.told {
 		return d.truncated(c, m, h)
 	}
 	if c.Request == nil {
 		return d.unasked(c, m, h, n)
+	}
+	if p.layer != nil && c.Request.Protocol != "" {
+		return p.answer(c, d, h, n)
 	}
 	method := c.Request.Attrs.Get(protocol.HTTPRequestMethod)
 	switch {
@@ -113,6 +122,16 @@ func (d *direction) unasked(c *protocol.Chunk, m *protocol.Message, h *header, n
 	return n, m, nil
 }
 
+// upgraded is what a 101 response m means. HTTP/2 will answer the request, as its stream 1 (RFC 7540 section 3.2); other
+// protocols have nothing to do with it.
+func (h *header) upgraded(m *protocol.Message) *protocol.Upgrade {
+	u := &protocol.Upgrade{To: upgradeTo(h.upgrade)}
+	if u.To == "h2c" {
+		m.Kind, u.ID = protocol.Interim, 1
+	}
+	return u
+}
+
 // upgradeTo is the protocol that an Upgrade field names first.
 func upgradeTo(value []byte) string {
 	if len(value) > 64 {
@@ -121,31 +140,8 @@ func upgradeTo(value []byte) string {
 	name, _, _ := strings.Cut(string(value), ",")
 	name, _, _ = strings.Cut(name, "/")
 	switch name = strings.ToLower(strings.TrimSpace(name)); name {
-	case "h2c":
-		return "h2"
 	case "":
 		return "unknown"
 	}
 	return name
-}
-
-// codes are the status codes that are an error.type of their own, three digits each.
-const codes = "" +
-	"400401402403404405406407408409410411412413414415416417418419420421422423424425426427428429430431432433434435436437438439440441442443444445446447448449" +
-	"450451452453454455456457458459460461462463464465466467468469470471472473474475476477478479480481482483484485486487488489490491492493494495496497498499" +
-	"500501502503504505506507508509510511512513514515516517518519520521522523524525526527528529530531532533534535536537538539540541542543544545546547548549" +
-	"550551552553554555556557558559560561562563564565566567568569570571572573574575576577578579580581582583584585586587588589590591592593594595596597598599"
-
-// outcome judges a status by the rule of failure: 5xx failed, 4xx is the caller's own mistake.
-func outcome(status int) (protocol.Outcome, string) {
-	switch {
-	case status < 400:
-		return protocol.OK, ""
-	case status < 500:
-		return protocol.Rejected, codes[(status-400)*3 : (status-400)*3+3]
-	case status < 600:
-		return protocol.Failed, codes[(status-400)*3 : (status-400)*3+3]
-	default:
-		return protocol.Failed, "_OTHER"
-	}
 }

@@ -8,11 +8,14 @@ import (
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/grpc"
 	"github.com/toposcope/toposcope/protocol/http1"
 	"github.com/toposcope/toposcope/protocol/protocoltest"
 )
 
-func TestTranscripts(t *testing.T) { protocoltest.Run(t, http1.Spec()) }
+func TestTranscripts(t *testing.T) {
+	protocoltest.Run(t, http1.Spec(grpc.Layer{}), protocoltest.Carry(grpc.Spec()))
+}
 
 func TestSniff(t *testing.T) {
 	for _, c := range []struct {
@@ -57,7 +60,7 @@ func TestSniff(t *testing.T) {
 
 func TestUpgrades(t *testing.T) {
 	for _, c := range []struct{ method, answer, want string }{
-		{"GET", "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n", "h2"},
+		{"GET", "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n", "h2c"},
 		{"GET", "HTTP/1.1 101 X\r\nUPGRADE:  WebSocket \r\n\r\n", "websocket"},
 		{"GET", "HTTP/1.1 101 X\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n\r\n", "tls"},
 		{"GET", "HTTP/1.1 101 X\r\n\r\n", "unknown"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
+	"github.com/toposcope/toposcope/protocol/http2/semantics"
 )
 
 // maxMethod is the longest method that is believed; the longest registered one is UPDATEREDIRECTREF (17).
@@ -104,7 +105,7 @@ func sniffPartial(method, rest []byte) protocol.Sniffed {
 	switch {
 	case len(rest) < longLine:
 		return protocol.More
-	case known(method) && (target[0] == '/' || bytes.HasPrefix(target, []byte("http"))):
+	case semantics.Known(method) && (target[0] == '/' || bytes.HasPrefix(target, []byte("http"))):
 		return protocol.Yes
 	default:
 		return protocol.No

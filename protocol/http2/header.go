@@ -142,8 +142,7 @@ func (p *parser) read(d *direction, b *block, data []byte) (*semantics.Header, b
 		return p.decode(d, data)
 	}
 	d.table.tear()
-	h := p.cfg.headers.Get().(*semantics.Header)
-	h.Reset()
+	h := p.cfg.fields.Header()
 	h.Unresolved = true
 	return h, true
 }

@@ -9,8 +9,6 @@
 package http2
 
 import (
-	"sync"
-
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/http2/semantics"
 )
@@ -24,7 +22,8 @@ const streamStep = 2
 // Spec describes HTTP/2, and what layers are spoken in it, to the framework. Layers are asked in their order. Their own Specs have
 // Name as their Carrier.
 func Spec(layers ...semantics.Layer) *protocol.Spec {
-	cfg := newConfig(layers)
+	fields := semantics.NewFields(layers...)
+	cfg := &config{fields: fields, statics: newStatics(fields)}
 	return &protocol.Spec{
 		Name:    Name,
 		System:  protocol.SystemHTTP,
@@ -38,18 +37,8 @@ func Spec(layers ...semantics.Layer) *protocol.Spec {
 	}
 }
 
-// config is what the parsers of a Spec share. It does not change; the pool may be used from any goroutine.
+// config is what the parsers of a Spec share; it does not change.
 type config struct {
 	fields  *semantics.Fields
 	statics *statics
-	headers sync.Pool // of *semantics.Header
-}
-
-func newConfig(layers []semantics.Layer) *config {
-	fields := semantics.NewFields(layers...)
-	return &config{
-		fields:  fields,
-		statics: newStatics(fields),
-		headers: sync.Pool{New: func() any { return fields.NewHeader() }},
-	}
 }

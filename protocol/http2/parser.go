@@ -183,12 +183,11 @@ func (p *parser) kind(d event.Dir) protocol.Kind {
 
 // decode reads a header block into a header of the pool.
 func (p *parser) decode(d *direction, block []byte) (*semantics.Header, bool) {
-	h := p.cfg.headers.Get().(*semantics.Header)
-	h.Reset()
+	h := p.cfg.fields.Header()
 	if d.table.decode(block, p.cfg.fields, p.cfg.statics, h) {
 		return h, true
 	}
-	p.cfg.headers.Put(h)
+	p.cfg.fields.Release(h)
 	return nil, false
 }
 
@@ -201,5 +200,5 @@ func (p *parser) release(d *direction, h *semantics.Header) {
 			d.table.learn(l.NameRef, l.Named)
 		}
 	}
-	p.cfg.headers.Put(h)
+	p.cfg.fields.Release(h)
 }

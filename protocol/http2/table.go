@@ -15,6 +15,13 @@ const (
 	entryExtra   = 32 // RFC 7541 section 4.1
 )
 
+// Memory that a table may have besides what it keeps, in bytes: before what is no longer kept is thrown out of the middle of the
+// buffer, and after a block of long values.
+const (
+	slack = 1 << 10
+	spare = 16 << 10
+)
+
 // entry is a field of the dynamic table. Of a field that nobody reads only the size is kept.
 type entry struct {
 	at    uint32 // of the value in the table's buf
@@ -74,11 +81,13 @@ func (t *table) tear() {
 
 // begin makes room for a block. The values of the block before are gone.
 func (t *table) begin() {
-	const slack = 1 << 10
 	if t.kept == 0 {
 		t.used = 0
 	}
 	t.buf = t.buf[:t.used]
+	if cap(t.buf) > 4*t.used+spare {
+		t.buf = slices.Clone(t.buf)
+	}
 	if t.used <= 2*t.kept+slack {
 		return
 	}

@@ -106,6 +106,13 @@ func decodingMetrics() []Metric {
 			},
 		},
 		{
+			Name: "toposcope_requests_withdrawn_total", Type: Counter,
+			Help: "Questions put to several servers at once that another one answered first: they are no exchanges of their own.",
+			collect: func(in *input, out *sink) {
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.Withdrawn })
+			},
+		},
+		{
 			Name: "toposcope_orphan_responses_total", Help: "Responses whose request was not seen.", Type: Counter,
 			collect: func(in *input, out *sink) {
 				in.sum(out, func(c *protocol.Counters) uint64 { return c.Orphans })

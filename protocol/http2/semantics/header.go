@@ -1,5 +1,7 @@
 package semantics
 
+import "sync"
+
 // Field numbers the header fields that somebody reads; all others are None.
 type Field uint8
 
@@ -25,12 +27,13 @@ var names = [own]string{
 	Host: "host", ContentType: "content-type", UserAgent: "user-agent", Traceparent: "traceparent",
 }
 
-// Fields knows the number of each field's name. It does not change, and may be shared.
+// Fields knows the number of each field's name. It does not change, and may be used from any goroutine.
 type Fields struct {
 	numbers map[string]Field
 	count   int
 	layers  []Layer
 	owned   [][]Field // of each layer
+	headers sync.Pool // of *Header
 }
 
 // NewFields numbers the fields that HTTP and layers read.
@@ -74,6 +77,19 @@ type Loose struct {
 	Named Field
 }
 
+// Header returns an empty header that is out of use. Release takes it back.
+func (f *Fields) Header() *Header {
+	h, ok := f.headers.Get().(*Header)
+	if !ok {
+		h = f.newHeader()
+	}
+	h.reset()
+	return h
+}
+
+// Release takes back a header that nobody uses any more.
+func (f *Fields) Release(h *Header) { f.headers.Put(h) }
+
 // Header is what is of interest in a header block, or in a head of HTTP/1. Its values are valid until the next block of the same
 // direction is read.
 type Header struct {
@@ -88,13 +104,11 @@ type Header struct {
 	buf    []byte // of a copy
 }
 
-// NewHeader returns an empty header.
-func (f *Fields) NewHeader() *Header {
+func (f *Fields) newHeader() *Header {
 	return &Header{fields: f, values: make([][]byte, f.count), loose: make([]Loose, 0, maxLoose)}
 }
 
-// Reset empties h.
-func (h *Header) Reset() {
+func (h *Header) reset() {
 	clear(h.values)
 	h.Unresolved, h.loose, h.lost, h.buf = false, h.loose[:0], 0, h.buf[:0]
 }
@@ -156,7 +170,7 @@ func (h *Header) Begins() bool {
 
 // Copy returns a header like h that stays valid.
 func (h *Header) Copy() *Header {
-	c := h.fields.NewHeader()
+	c := h.fields.newHeader()
 	n := 0
 	for _, v := range h.values {
 		n += len(v)
