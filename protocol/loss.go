@@ -202,6 +202,9 @@ func (t *Tracker) closed(c *conn, e *event.Closed) {
 	order := [2]event.Dir{c.pair.reqDir, c.pair.reqDir.Reverse()}
 	for _, d := range order {
 		st := &c.dirs[d]
+		if st.lost && st.run != nil {
+			c.unattributed(d)
+		}
 		if c.parser != nil && !st.lost && st.pos <= st.end {
 			t.offerHeld(c, d, Ended)
 		}

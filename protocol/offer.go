@@ -150,8 +150,15 @@ func (t *Tracker) wrong(c *conn) {
 
 // upgrade goes on in another protocol from where both directions are.
 func (t *Tracker) upgrade(c *conn, u *Upgrade) {
+	var to *Spec
+	for _, s := range t.specs {
+		if to == nil && s.speaks(u.To) {
+			to = s
+		}
+	}
+	asks := c.pair.reqDir
 	var carried *Message
-	if u.ID != 0 && c.pair.outstanding.n == 1 && !c.pair.byID {
+	if u.ID != 0 && to != nil && to.Pairing == ByID && c.pair.outstanding.n == 1 {
 		carried = c.pair.pop()
 	}
 	if c.pair.outstanding.n > 0 {
@@ -160,27 +167,19 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	t.balanceAll(c)
 	c.swapped = true
 	switch {
-	case u.To == "":
-		t.become(c, nil)
-		return
+	case u.To == "" || to != nil:
+		t.become(c, to)
 	case u.To == "tls":
 		t.refuse(c, ReasonTLS)
-		return
+	default:
+		t.refuse(c, ReasonUnknown)
 	}
-	for _, s := range t.specs {
-		if s.speaks(u.To) {
-			asks := c.pair.reqDir
-			t.become(c, s)
-			if carried != nil && c.pair.byID {
-				carried.ID = u.ID
-				c.pair.knowsDir, c.pair.reqDir = true, asks
-				c.pair.push(carried)
-				c.ledger.lastID = u.ID
-			}
-			return
-		}
+	if carried != nil {
+		carried.ID = u.ID
+		c.pair.knowsDir, c.pair.reqDir = true, asks
+		c.pair.push(carried)
+		c.ledger.lastID = u.ID
 	}
-	t.refuse(c, ReasonUnknown)
 }
 
 // become makes s the protocol of c; nil makes it undecided again.

@@ -13,7 +13,7 @@ import (
 func Specs() []*protocol.Spec {
 	return []*protocol.Spec{
 		http2.Spec(grpc.Layer{}),
-		http1.Spec(),
+		http1.Spec(grpc.Layer{}),
 		grpc.Spec(),
 		dns.Spec(),
 		dns.Multicast(),

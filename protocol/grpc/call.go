@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // call is one exchange.
@@ -163,7 +163,8 @@ func (c *call) status(e *semantics.End, m *protocol.Message) (s code, known bool
 // missed says that the status was in a body of which not all was seen.
 func (c *call) missed(status int) bool {
 	f := c.form[protocol.Response]
-	return status == 200 && (f == web || f == webText) && (c.body[protocol.Response].lost || c.body[protocol.Response].head[0] == trailers|compressed)
+	b := &c.body[protocol.Response]
+	return status == 200 && (f == web || f == webText) && (b.lost || b.head[0] == trailers|compressed)
 }
 
 // deduce finds the grpc-status among fields of trailers whose names were not seen. It must be there: where all but one have a

@@ -12,7 +12,7 @@ import (
 
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/http2"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // Name is the protocol's name.

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // A client that gives up at its deadline sends the same RST_STREAM as one that was told to cancel. Its clock began when it made

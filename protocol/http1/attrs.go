@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // requestAttrs sets a request's attributes (OpenTelemetry semantic conventions for HTTP). The method comes first, since

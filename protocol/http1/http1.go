@@ -5,7 +5,7 @@ package http1
 import (
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // Name is the protocol's name.
@@ -145,7 +145,7 @@ func (p *parser) part(c *protocol.Chunk, d *direction, kind protocol.Kind) *prot
 	m.Reset()
 	m.Kind, m.Part = kind, protocol.PartEnd
 	if d.layered {
-		p.layer.end(m)
+		p.layer.end(p.fields, m)
 	}
 	d.open, d.layered = false, false
 	return m

@@ -4,7 +4,7 @@ import (
 	"bytes"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // carried is the state of what a connection carries besides HTTP: of the request and of the answer that were begun last.
@@ -12,8 +12,13 @@ type carried struct {
 	number int // of the layer
 	calls  [2]semantics.Call
 	status int
-	blank  protocol.Message
+	// trailers are those of the chunked body that is being read, as they came.
+	trailers []byte
+	blank    protocol.Message
 }
+
+// maxTrailers bounds what is kept of trailers.
+const maxTrailers = 2 << 10
 
 // carries reports whether a request is one of a layer, and sets in m what its head tells of that.
 func (p *parser) carries(h *header, m *protocol.Message) bool {
@@ -75,6 +80,10 @@ func (p *parser) answer(c *protocol.Chunk, d *direction, h *header, n int) (int,
 	l.blank.Reset()
 	l.calls[protocol.Response].Header(f.For(l.number), &l.blank) // what it had of another exchange is gone
 	l.calls[protocol.Response].Header(f, m)
+	if !h.told { // the rest may say how it ended
+		l.calls[protocol.Response].End(semantics.End{}, m)
+		return d.truncated(c, m, h)
+	}
 	if h.status == 204 || h.status == 304 {
 		h.length, h.chunked, h.encoded = 0, false, false
 	}
@@ -84,6 +93,7 @@ func (p *parser) answer(c *protocol.Chunk, d *direction, h *header, n int) (int,
 // look returns m, whose head has n bytes, and sees to it that its body is looked at.
 func (p *parser) look(d *direction, h *header, m *protocol.Message, n int) (int, *protocol.Message, error) {
 	d.open, d.layered, m.Part = true, true, protocol.PartHead
+	p.layer.trailers = p.layer.trailers[:0]
 	switch {
 	case h.chunked:
 		d.mode = atChunkSize
@@ -93,7 +103,7 @@ func (p *parser) look(d *direction, h *header, m *protocol.Message, n int) (int,
 		d.mode = untilClose
 	default:
 		d.open, d.layered, m.Part = false, false, protocol.PartWhole
-		p.layer.end(m)
+		p.layer.end(p.fields, m)
 	}
 	return n, m, nil
 }
@@ -120,7 +130,11 @@ func (p *parser) read(c *protocol.Chunk, d *direction) (n int, m *protocol.Messa
 		}
 		took, done, err := 0, false, error(nil)
 		if n < len(c.Data) {
+			trailers := d.mode == atTrailers
 			took, done, err = d.walk(c.Data[n:])
+			if l := p.layer; trailers && len(l.trailers)+took <= maxTrailers {
+				l.trailers = append(l.trailers, c.Data[n:n+took]...)
+			}
 		}
 		switch n += took; {
 		case err != nil:
@@ -152,6 +166,13 @@ func (l *carried) feedRaw(k protocol.Kind, data []byte, end int) {
 }
 
 // end sets in m what the layer knows at its end.
-func (l *carried) end(m *protocol.Message) {
-	l.calls[m.Kind].End(semantics.End{Status: l.status}, m)
+func (l *carried) end(fields *semantics.Fields, m *protocol.Message) {
+	e := semantics.End{Status: l.status}
+	if len(l.trailers) > 0 {
+		f := fields.Header()
+		defer fields.Release(f)
+		(&header{lines: l.trailers}).fill(fields, f)
+		e.Trailers = f.For(l.number)
+	}
+	l.calls[m.Kind].End(e, m)
 }

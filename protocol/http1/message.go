@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // request returns the message of a request head of n bytes that comes after lead bytes of empty lines.
@@ -75,14 +75,14 @@ func (p *parser) response(c *protocol.Chunk, d *direction, h *header, n int) (in
 		}
 		return n, m, h.upgraded(m)
 	}
-	if !h.told {
-		return d.truncated(c, m, h)
-	}
-	if c.Request == nil {
-		return d.unasked(c, m, h, n)
-	}
-	if p.layer != nil && c.Request.Protocol != "" {
+	carried := p.layer != nil && c.Request != nil && c.Request.Protocol != ""
+	switch {
+	case carried:
 		return p.answer(c, d, h, n)
+	case !h.told:
+		return d.truncated(c, m, h)
+	case c.Request == nil:
+		return d.unasked(c, m, h, n)
 	}
 	method := c.Request.Attrs.Get(protocol.HTTPRequestMethod)
 	switch {

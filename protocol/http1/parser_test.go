@@ -150,6 +150,8 @@ func FuzzParser(f *testing.F) {
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n chunked\r\n\r\nZ\r\n",
 		"POST /a HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\nabc",
 		"HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n",
+		"POST /s/m HTTP/1.1\r\nContent-Type: application/grpc-web\r\nContent-Length: 8\r\n\r\n\x00\x00\x00\x00\x03abcGET / HTTP/1.1\r\n\r\n",
+		"POST /s/m HTTP/1.1\r\nContent-Type: application/grpc-web-text\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nAAAA\r\n0\r\na: b\r\n\r\n",
 	} {
 		f.Add([]byte(s), uint(7), true)
 		f.Add([]byte(s), uint(40), false)
@@ -163,13 +165,13 @@ func FuzzParser(f *testing.F) {
 		}
 		at := int(cut % uint(len(data)+1))
 		for _, dir := range []event.Dir{event.Sent, event.Received} {
-			whole := drive(t, http1.Spec().New(), dir, data, len(data), request)
-			split := drive(t, http1.Spec().New(), dir, data, at, request)
+			whole := drive(t, http1.Spec(grpc.Layer{}).New(), dir, data, len(data), request)
+			split := drive(t, http1.Spec(grpc.Layer{}).New(), dir, data, at, request)
 			if answered && strings.Join(whole, "\n") != strings.Join(split, "\n") {
 				t.Errorf("whole:\n%s\ncut at %d:\n%s", strings.Join(whole, "\n"), at, strings.Join(split, "\n"))
 			}
 		}
-		p := http1.Spec().New()
+		p := http1.Spec(grpc.Layer{}).New()
 		for _, then := range []protocol.Then{protocol.Hole, protocol.Ended, protocol.Idle} {
 			if n, ok := p.Resync(&protocol.Chunk{Data: data, Turn: true, Then: then}); n < 0 || n > len(data) || ok && n == len(data) && n > 0 {
 				t.Errorf("resync: %d, %v", n, ok)

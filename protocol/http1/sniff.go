@@ -6,7 +6,7 @@ import (
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // maxMethod is the longest method that is believed; the longest registered one is UPDATEREDIRECTREF (17).

@@ -3,7 +3,7 @@ package http2
 import (
 	"golang.org/x/net/http2/hpack"
 
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // statics are the entries of the static table as a configuration's fields number them.

@@ -2,7 +2,7 @@ package http2
 
 import (
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // payload is the rest of a DATA frame that is being taken bit by bit, because somebody looks at it or because the message ends
@@ -31,7 +31,7 @@ func (p *parser) data(c *protocol.Chunk, d *direction, f *frame) (int, *protocol
 	}
 	there := len(c.Data)
 	if c.Then == protocol.Hole {
-		there += int(c.Missing)
+		there += int(min(c.Missing, uint64(f.length)))
 	}
 	if k == protocol.Response && there >= f.size() && (end || s.held != nil) {
 		if m := p.before(c, s, end); m != nil {

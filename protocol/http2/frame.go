@@ -100,13 +100,17 @@ func (f *frame) valid() bool {
 	}
 }
 
-// body cuts padding and priority off the payload of a frame; ok is false when they do not fit.
+// body cuts padding and priority off the payload of a frame, or off the beginning of it; ok is false when they do not fit.
 func (f *frame) body(payload []byte) (body []byte, ok bool) {
 	if f.has(flagPadded) && f.kind != frameContinuation {
 		if len(payload) == 0 || int(payload[0]) >= len(payload) {
 			return nil, false
 		}
-		payload = payload[1 : len(payload)-int(payload[0])]
+		end := len(payload)
+		if end == int(f.length) {
+			end -= int(payload[0])
+		}
+		payload = payload[1:end]
 	}
 	skip := 0
 	switch {

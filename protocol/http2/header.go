@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
-// Bounds of a header block: of one frame that is waited for, and of a block of several. What is longer is passed over, and the
-// table with it. Servers accept 8 KiB to 1 MiB.
+// Bounds of a header block: of what is read of one frame, and of a block of several. Of a longer one the beginning is read, which
+// has the fields that matter; the table is torn by it. Servers accept 8 KiB to 1 MiB.
 const (
 	maxFragment = 48 << 10
 	maxBlock    = 128 << 10
@@ -20,7 +20,7 @@ type block struct {
 	open   bool // CONTINUATION must follow
 	end    bool // END_STREAM
 	push   bool
-	over   bool // it was too long to be read
+	over   bool // it is longer than what was read of it
 	stream uint32
 	size   int64
 	start  time.Time // when it began
@@ -33,8 +33,8 @@ func (p *parser) fragment(c *protocol.Chunk, d *direction, f *frame) (int, *prot
 	if f.kind == frameContinuation && !b.open {
 		return 0, nil, protocol.ErrSyntax
 	}
-	over := f.length > maxFragment
-	if len(c.Data) < f.size() && !over {
+	seen := min(f.size(), frameHeader+maxFragment)
+	if len(c.Data) < seen {
 		return 0, nil, nil
 	}
 	ends := f.has(flagEndHeaders)
@@ -43,12 +43,9 @@ func (p *parser) fragment(c *protocol.Chunk, d *direction, f *frame) (int, *prot
 			return 0, m, nil
 		}
 	}
-	var payload []byte
-	if !over {
-		var ok bool
-		if payload, ok = f.body(c.Data[frameHeader:f.size()]); !ok {
-			return 0, nil, protocol.ErrSyntax
-		}
+	payload, ok := f.body(c.Data[frameHeader:seen])
+	if !ok {
+		return 0, nil, protocol.ErrSyntax
 	}
 	first := f.kind != frameContinuation
 	if first {
@@ -58,14 +55,14 @@ func (p *parser) fragment(c *protocol.Chunk, d *direction, f *frame) (int, *prot
 		}
 	}
 	b.size += int64(f.size())
-	b.over = b.over || over || len(b.data)+len(payload) > maxBlock
 	switch {
-	case b.over:
-		b.data = b.data[:0]
+	case b.over: // what comes after what was left out cannot be read
+		payload = b.data
 	case !first || !ends:
 		b.data = append(b.data, payload...)
 		payload = b.data
 	}
+	b.over = b.over || seen < f.size() || len(b.data) > maxBlock
 	if !ends {
 		return f.size(), nil, nil
 	}
@@ -136,15 +133,18 @@ func (p *parser) header(c *protocol.Chunk, d *direction, data []byte) (*protocol
 	}
 }
 
-// read decodes a block. One that was too long leaves nothing known, neither of itself nor of the table.
+// read decodes a block. One that is too long leaves a table of which nothing is known.
 func (p *parser) read(d *direction, b *block, data []byte) (*semantics.Header, bool) {
-	if !b.over {
-		return p.decode(d, data)
-	}
-	d.table.tear()
 	h := p.cfg.fields.Header()
-	h.Unresolved = true
-	return h, true
+	ok := d.table.decode(data, p.cfg.fields, p.cfg.statics, h)
+	if b.over {
+		d.table.tear()
+		h.Unresolved, ok = true, true
+	}
+	if !ok {
+		p.cfg.fields.Release(h)
+	}
+	return h, ok
 }
 
 // message begins the message of a block.

@@ -5,12 +5,13 @@
 // What refers to a part of a table that was not seen is reported as such (protocol.Unknown, Message.Unresolved), never guessed.
 // What is inserted from then on is known.
 //
-// A message's Size is that of its HEADERS, CONTINUATION and DATA frames, with their headers of 9 bytes each.
+// A message's Size is that of its HEADERS, CONTINUATION and DATA frames, with their headers of 9 bytes each; a RST_STREAM that ends
+// an exchange belongs to the response, whoever sent it.
 package http2
 
 import (
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // Name is the protocol's name.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // parser is the state of one connection.
@@ -29,7 +29,8 @@ type direction struct {
 	table    table
 	in       payload // of the DATA frame that is being taken
 	block    block   // of the header that is being put together
-	limit    uint32  // of a frame's payload, as the other end has announced it; 0: not known
+	allowed  uint32  // the longest frame that the other end has announced to take
+	bounded  bool    // nothing that it has announced was missed
 	resynced bool    // its beginning, or something since, was not seen
 	inSync   bool    // frames were read
 	adrift   bool    // looking for a place to go on at
@@ -97,14 +98,14 @@ func (p *parser) next(c *protocol.Chunk, d *direction) (int, *protocol.Message, 
 // tooLong reports whether f is longer than the other end allows, so that it is no frame. What belongs to an open stream is
 // believed: settings may have been missed.
 func (p *parser) tooLong(d *direction, f *frame) bool {
-	limit := d.limit
 	switch {
-	case f.kind == frameData && p.streams.find(f.stream) != nil:
+	case f.length <= smallestLimit, f.length <= d.allowed:
 		return false
-	case limit == 0 && f.kind > frameContinuation:
-		limit = smallestLimit
+	case f.kind > frameContinuation:
+		return true
+	default:
+		return d.bounded && (f.kind != frameData || p.streams.find(f.stream) == nil)
 	}
-	return limit != 0 && f.length > limit
 }
 
 // preface takes a client's first bytes; ok is false when they are none. n is 0 when they may yet be.
@@ -120,9 +121,7 @@ func (p *parser) preface(c *protocol.Chunk) (n int, ok bool) {
 	for i := range p.dirs {
 		if d := &p.dirs[i]; !d.resynced {
 			d.table.begins()
-			if d.limit == 0 {
-				d.limit = smallestLimit
-			}
+			p.dirs[i^1].bounded = true
 		}
 	}
 	return n, true
@@ -159,8 +158,8 @@ func (p *parser) control(c *protocol.Chunk, d *direction, f *frame) (int, *proto
 // A limit holds from when it was sent, which is earlier than when it is obeyed, and what was allowed once is not refused later.
 func (p *parser) settings(other *direction, payload []byte) {
 	for ; len(payload) >= settingLength; payload = payload[settingLength:] {
-		if binary.BigEndian.Uint16(payload) == settingFrameSize && other.limit != 0 {
-			other.limit = max(other.limit, binary.BigEndian.Uint32(payload[2:]))
+		if binary.BigEndian.Uint16(payload) == settingFrameSize {
+			other.allowed = max(other.allowed, binary.BigEndian.Uint32(payload[2:]))
 		}
 	}
 }
@@ -181,17 +180,7 @@ func (p *parser) kind(d event.Dir) protocol.Kind {
 	return protocol.Response
 }
 
-// decode reads a header block into a header of the pool.
-func (p *parser) decode(d *direction, block []byte) (*semantics.Header, bool) {
-	h := p.cfg.fields.Header()
-	if d.table.decode(block, p.cfg.fields, p.cfg.statics, h) {
-		return h, true
-	}
-	p.cfg.fields.Release(h)
-	return nil, false
-}
-
-// release takes back what decode gave, with the names that were found out.
+// release takes back what read gave, with the names that were found out.
 func (p *parser) release(d *direction, h *semantics.Header) {
 	loose, _ := h.Loose()
 	for _, l := range loose {

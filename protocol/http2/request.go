@@ -2,7 +2,7 @@ package http2
 
 import (
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // request takes a header block of the client.
@@ -58,7 +58,6 @@ func (p *parser) match(h *semantics.Header, start *semantics.Start) int8 {
 // ask begins an exchange of what s speaks, and sets in m what its header tells.
 func (p *parser) ask(s *stream, h *semantics.Header, m *protocol.Message) {
 	const version = "2"
-	a := &m.Attrs
 	if p.only == undecided {
 		p.only = s.layer
 	} else if p.only != s.layer {
@@ -67,24 +66,27 @@ func (p *parser) ask(s *stream, h *semantics.Header, m *protocol.Message) {
 	if s.layer >= 0 {
 		p.take(s, s.layer)
 		s.call.Header(h.For(int(s.layer)), m)
-		semantics.SetPeers(a, h, version)
-		m.Truncated = h.Unresolved
-		return
+	} else {
+		s.describe(h, m)
 	}
+	semantics.SetPeers(&m.Attrs, h, version)
+	m.Truncated = h.Unresolved // who is asked, and by whom, may be among what was not seen
+}
+
+// describe sets in m what the header of a plain request tells.
+func (s *stream) describe(h *semantics.Header, m *protocol.Message) {
 	if method := h.Get(semantics.Method); method != nil {
-		semantics.SetMethod(a, method)
+		semantics.SetMethod(&m.Attrs, method)
 	} else if h.Unresolved {
-		a.Add(protocol.HTTPRequestMethod, []byte(protocol.Unknown))
+		m.Attrs.Add(protocol.HTTPRequestMethod, []byte(protocol.Unknown))
 		m.Unresolved = true
 	}
 	if path := h.Get(semantics.Path); path != nil {
-		semantics.SetTarget(a, path)
+		semantics.SetTarget(&m.Attrs, path)
 	} else if h.Unresolved && !s.tunnel {
-		a.Add(protocol.URLPath, []byte(protocol.Unknown))
+		m.Attrs.Add(protocol.URLPath, []byte(protocol.Unknown))
 		m.Unresolved = true
 	}
-	semantics.SetPeers(a, h, version)
-	m.Truncated = h.Unresolved
 }
 
 // take makes layer l what is spoken in s.

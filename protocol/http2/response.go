@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // upgraded is the stream that answers the request by which an HTTP/1.1 connection became this one (RFC 7540 section 3.2): its
@@ -178,6 +178,8 @@ func (p *parser) refused(c *protocol.Chunk) *protocol.Message {
 		return m
 	}
 	m := p.breakOff(c, s, codeRefused, false)
-	m.Start = p.lastAt
+	if p.lastAt.UnixNano() > s.start { // else it was asked in spite of it, and has its answer at once
+		m.Start = p.lastAt
+	}
 	return m
 }

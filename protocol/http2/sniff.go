@@ -235,7 +235,7 @@ func shape(block []byte) (request, response, ok bool) {
 			continue
 		case r.index > maxShapeIndex:
 			return false, false, false
-		case r.index >= staticRegular && r.index <= staticLen:
+		case r.index >= staticRegular && r.index <= staticLen, r.form != indexed && r.index == 0 && !pseudo(r.name):
 			regular = true
 		case r.index > 0 && r.index < staticRegular && regular:
 			return false, false, false // pseudo-header fields come first (RFC 9113 section 8.3)
@@ -250,6 +250,19 @@ func shape(block []byte) (request, response, ok bool) {
 		fields++
 	}
 	return method && scheme && !response, response && !method && !scheme, true
+}
+
+// pseudo reports whether a name begins with a colon, as those of pseudo-header fields do.
+func pseudo(name text) bool {
+	const colon = 0x5c // in seven bits, RFC 7541 appendix B
+	switch {
+	case len(name.raw) == 0:
+		return false
+	case name.huffman:
+		return name.raw[0]>>1 == colon
+	default:
+		return name.raw[0] == ':'
+	}
 }
 
 // sound reports whether a text can be read.
@@ -267,7 +280,7 @@ func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 	if !d.adrift {
 		d.table.tear()
 		d.in, d.block = payload{}, block{}
-		p.dirs[c.Dir.Reverse()&1].limit = 0 // settings may be among what was lost
+		p.dirs[c.Dir.Reverse()&1].bounded = false // settings may be among what was lost
 		d.adrift = true
 		if d.inSync || p.prefaced {
 			p.tear(c.Dir)

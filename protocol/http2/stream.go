@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // maxStreams is how many streams of a connection are followed at a time; past it the oldest is forgotten. Servers allow 100 to

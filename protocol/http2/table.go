@@ -3,7 +3,7 @@ package http2
 import (
 	"slices"
 
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // Bounds of a table. Encoders use 4,096 bytes unless they are told that they may use more and want to; what is in the part of a
@@ -85,12 +85,16 @@ func (t *table) begin() {
 		t.used = 0
 	}
 	t.buf = t.buf[:t.used]
+	if t.used > 2*t.kept+slack {
+		t.compact()
+	}
 	if cap(t.buf) > 4*t.used+spare {
 		t.buf = slices.Clone(t.buf)
 	}
-	if t.used <= 2*t.kept+slack {
-		return
-	}
+}
+
+// compact moves the values together.
+func (t *table) compact() {
 	moved := t.buf[:0]
 	for i := t.n; i >= 1; i-- {
 		e := t.at(i)

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/http2/semantics"
+	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
 // reader is a Layer that only reads fields.
@@ -110,7 +110,9 @@ func newConversation(seed uint64, table uint32) *conversation {
 	return c
 }
 
-var someNames = []string{":path", ":authority", ":method", ":status", "content-type", "user-agent", "grpc-status", "x-watched", "x-other", "accept", "cookie", "te"}
+var someNames = []string{
+	":path", ":authority", ":method", ":status", "content-type", "user-agent", "grpc-status", "x-watched", "x-other", "accept", "cookie", "te",
+}
 
 func (c *conversation) block(t *testing.T) []byte {
 	t.Helper()
@@ -141,7 +143,7 @@ func (c *conversation) block(t *testing.T) []byte {
 
 // TestTableAgainstReference has a connection's blocks read by both.
 func TestTableAgainstReference(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(9) {
 		c := newConversation(seed, []uint32{initialTable, 100, 1 << 15}[seed%3])
 		ref := hpack.NewDecoder(initialTable, nil)
 		ref.SetAllowedMaxDynamicTableSize(1 << 20)
@@ -160,7 +162,7 @@ func TestTableAgainstReference(t *testing.T) {
 				t.Fatalf("seed %d, block %d: %v", seed, i, err)
 			}
 			d.fields.Release(h)
-			if d.begin(); len(d.buf) > 2*int(d.max)+slack || cap(d.buf) > 4*int(d.max)+spare {
+			if d.begin(); len(d.buf) > 2*int(d.max)+slack || cap(d.buf) > 4*len(d.buf)+spare {
 				t.Fatalf("seed %d, block %d: holds %d of %d bytes for a table of %d", seed, i, len(d.buf), cap(d.buf), d.max)
 			}
 		}
@@ -169,7 +171,7 @@ func TestTableAgainstReference(t *testing.T) {
 
 // TestTornTable joins in the middle, and misses blocks: what is resolved is right, and most things are, after a while.
 func TestTornTable(t *testing.T) {
-	const seeds, blocks = 20, 2000
+	const seeds, blocks = 10, 2000
 	unresolved := 0
 	for seed := range uint64(seeds) {
 		c := newConversation(seed, initialTable)
