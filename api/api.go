@@ -59,6 +59,8 @@ type Options struct {
 	Status func() Status
 	// UI holds the pages, index.html at its root.
 	UI fs.FS
+	// Home is where "/" without a view leads, as a path with a query; nil func and "" mean to the view of the present.
+	Home func() string
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -131,7 +133,7 @@ func (a *API) engine(pages *pages) *gin.Engine {
 	e.NoMethod(func(c *gin.Context) {
 		fail(c, http.StatusMethodNotAllowed, c.Request.Method+" is not among "+c.Writer.Header().Get("Allow"))
 	})
-	e.NoRoute(pages.serve)
+	e.NoRoute(a.home, pages.serve)
 
 	v1 := e.Group("/api/v1")
 	v1.GET("/topology", a.getTopology)

@@ -90,6 +90,17 @@ func contentType(name string) string {
 	}
 }
 
+// home leads a visitor who asks for nothing in particular to what there is to see.
+func (a *API) home(c *gin.Context) {
+	if r := c.Request; a.opts.Home != nil && r.URL.Path == "/" && r.URL.RawQuery == "" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if to := a.opts.Home(); to != "" {
+			c.Header("Cache-Control", "no-store")
+			c.Redirect(http.StatusFound, to)
+			c.Abort()
+		}
+	}
+}
+
 // notPages are the beginnings of paths that are never a view's.
 var notPages = []string{"/api/", "/-/", "/debug/", "/assets/"}
 

@@ -82,7 +82,7 @@ func (t *Tracker) balanceAll(c *conn) { t.balance(c, c.ledger.turn+1) }
 // balanceEnd draws up the last account. Where a source cannot tell the number of the last turn, those after the last one
 // that was seen remain unknown.
 func (t *Tracker) balanceEnd(c *conn, e *event.Closed) {
-	if e.Turns && c.source == event.SourceSocket {
+	if e.Turns && c.source != event.SourceTLS {
 		c.ledger.turn = e.Turn
 	}
 	t.balanceAll(c)

@@ -90,7 +90,7 @@ func (t *Tracker) handleClosed(e *event.Closed) {
 	case c == nil:
 	case c.reason != "":
 		t.remove(c)
-	case c.source == event.SourceSocket && e.Seq > c.nextSeq:
+	case c.source != event.SourceTLS && e.Seq > c.nextSeq:
 		closed := *e
 		t.hold(c, early{seq: e.Seq, closed: &closed})
 	default:

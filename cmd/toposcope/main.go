@@ -35,6 +35,7 @@ func execute(args []string) int {
 	commands := map[string]func(context.Context) error{}
 	registerRun(app, logConfig, commands)
 	registerDoctor(app, commands)
+	registerReplay(app, logConfig, commands)
 	registerCheck(app, commands)
 
 	command, err := app.Parse(args)

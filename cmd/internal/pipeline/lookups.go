@@ -19,9 +19,9 @@ const noError = "NOERROR"
 // apart is how much later than another shard's a shard's exchanges may come.
 const apart = 100 * time.Millisecond
 
-// lookups takes in what DNS exchanges tell beyond themselves: what an address is called, and what programs waited for when
-// they asked for names. Exchanges come from all shards.
-type lookups struct {
+// Lookups takes in what DNS exchanges tell beyond themselves: what an address is called, and what programs waited for when
+// they asked for names. Its methods may be called from any goroutine; into is the caller's own shard.
+type Lookups struct {
 	answers Answers // nil: nobody wants to know
 
 	mu    sync.Mutex
@@ -29,8 +29,9 @@ type lookups struct {
 	into  *topology.Shard // of the goroutine that holds mu
 }
 
-func newLookups(answers Answers) *lookups {
-	l := &lookups{answers: answers}
+// NewLookups makes a Lookups. answers may be nil; apart is how much later than another goroutine's a goroutine's exchanges may come.
+func NewLookups(answers Answers, apart time.Duration) *Lookups {
+	l := &Lookups{answers: answers}
 	l.walks = dns.NewWalks(dns.WalksConfig{Delay: apart}, l.resolved)
 	return l
 }
@@ -38,19 +39,21 @@ func newLookups(answers Answers) *lookups {
 // sink counts a shard's exchanges, and shows those of DNS to lookups.
 type sink struct {
 	*topology.Shard
-	lookups *lookups
+	lookups *Lookups
 }
 
 var _ protocol.Sink = sink{}
 
 func (s sink) Exchange(x *protocol.Exchange) {
 	s.Shard.Exchange(x)
-	if x.Protocol.System == protocol.SystemDNS {
-		s.lookups.exchange(x, s.Shard)
-	}
+	s.lookups.Exchange(x, s.Shard)
 }
 
-func (l *lookups) exchange(x *protocol.Exchange, into *topology.Shard) {
+// Exchange takes in an exchange, of any protocol.
+func (l *Lookups) Exchange(x *protocol.Exchange, into *topology.Shard) {
+	if x.Protocol.System != protocol.SystemDNS {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.learn(x, into)
@@ -60,8 +63,8 @@ func (l *lookups) exchange(x *protocol.Exchange, into *topology.Shard) {
 	}
 }
 
-// tick passes the time on.
-func (l *lookups) tick(now time.Time, into *topology.Shard) {
+// Tick passes the time on.
+func (l *Lookups) Tick(now time.Time, into *topology.Shard) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.into = into
@@ -69,7 +72,7 @@ func (l *lookups) tick(now time.Time, into *topology.Shard) {
 }
 
 // learn hands on the addresses that an answer has.
-func (l *lookups) learn(x *protocol.Exchange, from *topology.Shard) {
+func (l *Lookups) learn(x *protocol.Exchange, from *topology.Shard) {
 	if l.answers == nil || x.Response == nil {
 		return
 	}
@@ -85,7 +88,7 @@ func (l *lookups) learn(x *protocol.Exchange, from *topology.Shard) {
 	}
 }
 
-func (l *lookups) resolved(r *dns.Resolution) {
+func (l *Lookups) resolved(r *dns.Resolution) {
 	out := topology.Resolution{
 		Task: r.Task, Name: string(r.Name), Type: string(r.Type), Code: r.Code, Start: r.Start, End: r.End,
 	}

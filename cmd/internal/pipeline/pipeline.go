@@ -35,7 +35,7 @@ type Pipeline struct {
 // New makes a pipeline with a shard for each of the probe's. answers may be nil.
 func New(p *probe.Probe, specs []*protocol.Spec, cfg protocol.Config, names Names, answers Answers, t *topology.Topology) *Pipeline {
 	pl := &Pipeline{probe: p, names: names}
-	lookups := newLookups(answers)
+	lookups := NewLookups(answers, apart)
 	for i := range p.Shards() {
 		counts := t.Shard(i)
 		pl.shards = append(pl.shards, &Shard{
@@ -79,7 +79,7 @@ type Shard struct {
 	tracker *protocol.Tracker
 	counts  *topology.Shard
 	names   Names
-	lookups *lookups
+	lookups *Lookups
 	waiting map[event.ConnID]event.Flow // on an accept queue
 
 	ticked    time.Time
@@ -135,7 +135,7 @@ func (s *Shard) Tick(now time.Time) {
 	s.counts.Tick(now)
 	if now.Sub(s.ticked) >= apart {
 		s.ticked = now
-		s.lookups.tick(now, s.counts)
+		s.lookups.Tick(now, s.counts)
 	}
 }
 
