@@ -27,7 +27,7 @@ type Status struct {
 // CaptureStatus is how bytes are captured.
 type CaptureStatus struct {
 	Enabled bool `json:"enabled"`
-	// Method is the way in: fexit, kprobe, tracepoint or syscall; "" before one is found.
+	// Method is the way in: fexit, kprobe, tracepoint, syscall or packet; replay for a capture file; "" before one is found.
 	Method   string          `json:"method"`
 	Programs []ProgramStatus `json:"programs"`
 }

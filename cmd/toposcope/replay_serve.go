@@ -253,6 +253,9 @@ func (s *replayServer) home() string {
 	return s.link()
 }
 
+// replayMethod is the way of capture that the status tells of a file.
+const replayMethod = "replay"
+
 func (s *replayServer) status() api.Status {
 	c := s.player.Counters()
 	t := s.tracker.Counters()
@@ -268,8 +271,9 @@ func (s *replayServer) status() api.Status {
 	}
 	status := api.Status{
 		Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version(),
-		Stages: []api.StageStatus{{Name: "packets", Events: c.Packets, Lost: c.Holes}, protocols},
-		Store:  api.StoreStatus{Path: s.dir, RetentionSeconds: time.Duration(forever).Seconds()},
+		Capture: api.CaptureStatus{Enabled: true, Method: replayMethod},
+		Stages:  []api.StageStatus{{Name: "packets", Events: c.Packets, Lost: c.Holes}, protocols},
+		Store:   api.StoreStatus{Path: s.dir, RetentionSeconds: time.Duration(forever).Seconds()},
 	}
 	if begun := s.begun.Load(); begun != 0 {
 		status.StartTime = time.Unix(0, begun)

@@ -507,7 +507,7 @@ export interface components {
             reason: string;
             capture: {
                 enabled: boolean;
-                /** @description fexit, kprobe, tracepoint, syscall; empty before a way in is found */
+                /** @description fexit, kprobe, tracepoint, syscall, packet; replay for a capture file; empty before a way in is found */
                 method: string;
                 programs: {
                     name: string;

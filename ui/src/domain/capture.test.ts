@@ -32,6 +32,12 @@ describe('captureOf', () => {
       'names from before', null, { ...status, stages: [{ name: 'protocol', events: 9, lost: 0, unresolved: 7 }] },
       'ok', /7 requests on connections older/,
     ],
+    ['a capture file', null, { ...status, capture: { enabled: true, method: 'replay', programs: [] } }, 'ok', /from a capture file/],
+    [
+      'a capture file with gaps', null,
+      { ...status, capture: { enabled: true, method: 'replay', programs: [] }, stages: [{ name: 'packets', events: 9, lost: 3, unresolved: 0 }] },
+      'loss', /3 runs of packets/,
+    ],
     ['a server without capture', null, { ...status, capture: { ...status.capture, programs: [] } }, 'ok', /does not capture/],
   ])('%s', (_name, readiness, at, state, detail) => {
     const capture = captureOf(readiness, at);

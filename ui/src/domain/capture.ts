@@ -21,6 +21,12 @@ export function captureOf(readiness: string | null | undefined, status: Status |
   }
   if (!status) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready.' };
   const { method, programs } = status.capture;
+  if (method === 'replay') {
+    const missing = status.stages.reduce((sum, s) => sum + s.lost, 0);
+    return missing === 0
+      ? { state: 'ok', label: 'Capture file', detail: 'Shown from a capture file, at its own time. Nothing is missing in it.' }
+      : { state: 'loss', label: 'Capture file, in part', detail: `Shown from a capture file, at its own time. ${plural(missing, 'run')} of packets are missing in it.` };
+  }
   // A server that shows what agents have written captures nothing of its own.
   if (programs.length === 0) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready; it does not capture on this host.' };
 
