@@ -83,7 +83,7 @@ screenshot: build ## docs/map.png anew, from a run with the demo shop (close wha
 	cp test/browser/out/real-map.png docs/map.png
 
 sample-capture: build ## record demo/sample.pcap.gz and demo/sample.json anew, from the demo shop (as root)
-	@.ci/packages tcpdump
+	@.ci/packages tcpdump iproute2
 	@demo/sample.sh
 
 check-generated: ## fail if "make generate" changes a file

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -17,11 +18,15 @@ import (
 // maxPort is the highest --port-base.
 const maxPort = 65000
 
+// ownPort is where services listen that have addresses of their own.
+const ownPort = 8080
+
 type shopFlags struct {
 	seed     uint64
 	rate     float64
 	requests uint64
 	portBase int
+	first    netip.Addr // that of the name server, where each process has its own; invalid: all are at 127.0.0.1
 	control  string
 	dns      []string // addresses for the name server, the best first
 	faults   fault.Set
@@ -46,6 +51,9 @@ func parseShopFlags(args []string) shopFlags {
 	set.Float64Var(&f.rate, "rate", 20, "requests per second that customers send to the shop's front, on average")
 	set.Uint64Var(&f.requests, "requests", 0, "stop after this many requests of customers; 0 runs on")
 	set.IntVar(&f.portBase, "port-base", 0, "first of the ports to listen at, on 127.0.0.1; 0 takes free ones")
+	set.TextVar(&f.first, "address-base", netip.Addr{}, "first of the `addresses` of this host that the shop may use: each process has one of\n"+
+		"its own then, at which it listens and from which it calls others: the name server this one, port 53, the others\n"+
+		"those that follow, services all at port 8080 or --port-base; they find each other by name")
 	set.DurationVar(&f.duration, "duration", 0, "stop after this time; 0 runs until SIGINT or SIGTERM")
 	set.StringVar(&f.report, "report", "", "`file` to write at the end, as JSON: how many calls each service made,\n"+
 		"HTTP by route and status, gRPC by method and code, DNS by type and code")
@@ -68,7 +76,15 @@ func parseShopFlags(args []string) shopFlags {
 		os.Exit(2)
 	}
 	afterAll := len(shop.Services())
-	if f.dns == nil {
+	if f.first.IsValid() && !f.own(afterAll+1).IsValid() {
+		logf("no %d addresses begin with %s", afterAll+2, f.first)
+		os.Exit(2)
+	}
+	switch {
+	case f.dns != nil:
+	case f.first.IsValid():
+		f.dns = []string{netip.AddrPortFrom(f.first, dns.Port).String(), netip.AddrPortFrom(f.first, 0).String()}
+	default:
 		f.dns = append(dnsAddresses(), f.address(afterAll))
 	}
 	if f.control == "" {
@@ -85,11 +101,32 @@ func (f shopFlags) address(i int) string {
 	return fmt.Sprintf("127.0.0.1:%d", f.portBase+i)
 }
 
+// own is the address that the ith process has for itself, the name server being the 0th; invalid: none has.
+func (f shopFlags) own(i int) netip.Addr {
+	address := f.first
+	for range i {
+		if !address.IsValid() {
+			break
+		}
+		address = address.Next()
+	}
+	return address
+}
+
+// listen is where the ith process listens, the name server being the 0th.
+func (f shopFlags) listen(i int) string {
+	if !f.first.IsValid() {
+		return f.address(i - 1)
+	}
+	return netip.AddrPortFrom(f.own(i), cmp.Or(uint16(f.portBase), ownPort)).String()
+}
+
 type serviceFlags struct {
 	seed     uint64
 	rate     float64
 	requests uint64
 	listen   string
+	from     netip.Addr
 	faults   fault.Set
 	peers    map[string]string
 }
@@ -101,6 +138,7 @@ func parseServiceFlags(name string, args []string) serviceFlags {
 	set.Float64Var(&f.rate, "rate", 20, "requests per second (load only)")
 	set.Uint64Var(&f.requests, "requests", 0, "end after this many requests; 0 goes on (load only)")
 	set.StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` to listen at; for the name server a list, of which it takes the first it can")
+	set.TextVar(&f.from, "from", netip.Addr{}, "`address` to call others from (default what the kernel takes)")
 	set.Func("fault", "`faults` to start with", func(v string) (err error) {
 		f.faults, err = fault.Parse(v, servers())
 		return err

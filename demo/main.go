@@ -122,12 +122,14 @@ func children(f shopFlags) ([]supervisor.Service, error) {
 	services := []supervisor.Service{{Name: shop.NameServer, Listen: strings.Join(f.dns, ","), Directory: true}}
 	for i, s := range order {
 		peers := s.Peers()
-		if s.LooksUp() {
+		if s.LooksUp() || f.first.IsValid() && len(peers) > 0 {
 			peers = append(peers, shop.NameServer)
 		}
-		services = append(services, supervisor.Service{Name: s.Name, Listen: f.address(i), Peers: peers})
+		services = append(services, supervisor.Service{Name: s.Name, Listen: f.listen(i + 1), From: f.own(i + 1), Peers: peers})
 	}
-	return append(services, supervisor.Service{Name: loadName, Peers: []string{"web", shop.NameServer}, Last: f.requests > 0}), nil
+	return append(services, supervisor.Service{
+		Name: loadName, From: f.own(len(services)), Peers: []string{"web", shop.NameServer}, Last: f.requests > 0,
+	}), nil
 }
 
 func printServices(out io.Writer, running []supervisor.Running) {

@@ -22,15 +22,23 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 
+	"github.com/toposcope/toposcope/demo/dns"
+	"github.com/toposcope/toposcope/demo/shop"
 	"github.com/toposcope/toposcope/demo/tally"
 )
 
 // flow is one direction between two sockets.
 type flow struct{ from, to netip.AddrPort }
 
+// datagram is what one holds.
+type datagram struct {
+	flow
+	data []byte
+}
+
 // sample is what sample.pcap.gz holds.
 type sample struct {
-	datagrams [][]byte
+	datagrams []datagram
 	streams   map[flow][]byte
 	next      map[flow]uint32 // sequence numbers
 }
@@ -84,7 +92,7 @@ func (s *sample) packet(t *testing.T, frame []byte) {
 	const tcp, udp = 6, 17
 	switch ip[9] {
 	case udp:
-		s.datagrams = append(s.datagrams, body[8:])
+		s.datagrams = append(s.datagrams, datagram{f, body[8:]})
 	case tcp:
 		number, data := binary.BigEndian.Uint32(body[4:]), body[4*int(body[12]>>4):]
 		const syn = 2
@@ -110,11 +118,55 @@ func (s *sample) packet(t *testing.T, frame []byte) {
 	}
 }
 
-// count adds the codes of the exchanges in the sample, by what was asked.
+// names tells whose the sample's addresses are, from nothing but its packets. Services are known by what the name server answers for
+// them, and that one by its port; customers are looked up by nobody.
+func (s *sample) names(t *testing.T) map[netip.Addr]string {
+	t.Helper()
+	names := map[netip.Addr]string{}
+	ends := map[netip.Addr]bool{}
+	for _, d := range s.datagrams {
+		ends[d.from.Addr()] = true
+		if d.from.Port() != dns.Port {
+			continue
+		}
+		names[d.from.Addr()] = shop.NameServer
+		var m dnsmessage.Message
+		if err := m.Unpack(d.data); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range m.Answers {
+			name, ours := strings.CutSuffix(r.Header.Name.String(), "."+dns.Domain)
+			a, ok := r.Body.(*dnsmessage.AResource)
+			if !ours || !ok {
+				continue
+			}
+			if before, known := names[netip.AddrFrom4(a.A)]; known && before != name {
+				t.Fatalf("%v is %s and %s", a.A, before, name)
+			}
+			names[netip.AddrFrom4(a.A)] = name
+		}
+	}
+	for f := range s.streams {
+		ends[f.from.Addr()] = true
+	}
+	var unknown []netip.Addr
+	for end := range ends {
+		if names[end] == "" {
+			unknown = append(unknown, end)
+		}
+	}
+	if len(unknown) != 1 {
+		t.Fatalf("nobody looked up %v, want this of the customers alone", unknown)
+	}
+	names[unknown[0]] = loadName
+	return names
+}
+
+// count adds the codes of the exchanges in the sample, by who asked whom for what.
 type count map[string]uint64
 
-// dns counts an answer.
-func (c count) dns(t *testing.T, transport string, msg []byte) {
+// dns counts an answer. ends are the names of who asked and who was asked.
+func (c count) dns(t *testing.T, ends, transport string, msg []byte) {
 	t.Helper()
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
@@ -126,12 +178,12 @@ func (c count) dns(t *testing.T, transport string, msg []byte) {
 		t.Fatal(err)
 	}
 	if h.Response {
-		c[fmt.Sprintf("dns %s %s %s %d", transport, q.Name, strings.TrimPrefix(q.Type.String(), "Type"), h.RCode)]++
+		c[fmt.Sprintf("dns %s %s %s %s %d", ends, transport, q.Name, strings.TrimPrefix(q.Type.String(), "Type"), h.RCode)]++
 	}
 }
 
 // http counts the answers to the requests on a connection.
-func (c count) http(t *testing.T, requests, answers []byte) {
+func (c count) http(t *testing.T, ends string, requests, answers []byte) {
 	t.Helper()
 	asked, answered := bufio.NewReader(bytes.NewReader(requests)), bufio.NewReader(bytes.NewReader(answers))
 	for {
@@ -148,7 +200,7 @@ func (c count) http(t *testing.T, requests, answers []byte) {
 			t.Fatal(err)
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
-		c[fmt.Sprintf("http %s %d", req.Method, resp.StatusCode)]++
+		c[fmt.Sprintf("http %s %s %d", ends, req.Method, resp.StatusCode)]++
 	}
 }
 
@@ -179,25 +231,28 @@ func headers(t *testing.T, frames []byte, name string) map[uint32]string {
 // of counts all exchanges of s.
 func (c count) of(t *testing.T, s *sample) {
 	t.Helper()
+	names := s.names(t)
+	ends := func(client, server netip.AddrPort) string { return names[client.Addr()] + " " + names[server.Addr()] }
 	for _, d := range s.datagrams {
-		c.dns(t, "udp", d)
+		c.dns(t, ends(d.to, d.from), "udp", d.data)
 	}
 	for f, sent := range s.streams {
 		back := s.streams[flow{f.to, f.from}]
-		if f.from.Port() == 53 {
-			c.dns(t, "tcp", sent[2:])
+		if f.from.Port() == dns.Port {
+			c.dns(t, ends(f.to, f.from), "tcp", sent[2:])
 		} else if frames, ok := bytes.CutPrefix(sent, []byte(http2.ClientPreface)); ok {
 			paths, status := headers(t, frames, ":path"), headers(t, back, "grpc-status")
 			for stream, path := range paths {
-				c["grpc "+path+" "+status[stream]]++
+				c["grpc "+ends(f.from, f.to)+" "+path+" "+status[stream]]++
 			}
 		} else if bytes.HasPrefix(back, []byte("HTTP/1.1 ")) {
-			c.http(t, sent, back)
+			c.http(t, ends(f.from, f.to), sent, back)
 		}
 	}
 }
 
-// TestSample: the sample capture is whole and clean, and holds what sample.json says the shop did: so the shop counts right.
+// TestSample: the sample capture is whole and clean, and holds what sample.json says the shop did: so the shop counts right, and each
+// of its processes is told from the others by its address.
 func TestSample(t *testing.T) {
 	text, err := os.ReadFile("sample.json")
 	if err != nil {
@@ -210,21 +265,22 @@ func TestSample(t *testing.T) {
 	rcodes := map[string]dnsmessage.RCode{"NOERROR": dnsmessage.RCodeSuccess, "NXDOMAIN": dnsmessage.RCodeNameError}
 	want, got := count{}, count{}
 	for _, r := range pages.Calls {
-		want[fmt.Sprintf("http %s %d", r.Key.Method, r.Key.Status)] += r.Count
+		want[fmt.Sprintf("http %s %s %s %d", r.Key.Client, r.Key.Server, r.Key.Method, r.Key.Status)] += r.Count
 	}
 	for _, r := range pages.RPCs {
 		var code codes.Code
 		if err := code.UnmarshalJSON([]byte(strconv.Quote(r.Key.Code))); err != nil {
 			t.Fatal(err)
 		}
-		want[fmt.Sprintf("grpc /%s %d", r.Key.Method, code)] += r.Count
+		want[fmt.Sprintf("grpc %s %s /%s %d", r.Key.Client, r.Key.Server, r.Key.Method, code)] += r.Count
 	}
 	for _, r := range pages.Questions {
 		rcode, ok := rcodes[r.Key.Code]
 		if !ok {
 			t.Fatalf("%+v has no business in the sample", r)
 		}
-		want[fmt.Sprintf("dns %s %s %s %d", r.Key.Transport, r.Key.Name, r.Key.Type, rcode)] += r.Count
+		want[fmt.Sprintf("dns %s %s %s %s %s %d",
+			r.Key.Client, r.Key.Server, r.Key.Transport, r.Key.Name, r.Key.Type, rcode)] += r.Count
 	}
 	got.of(t, readSample(t))
 	if !maps.Equal(got, want) {
@@ -232,7 +288,9 @@ func TestSample(t *testing.T) {
 	}
 	all := strings.Join(strings.Fields(fmt.Sprint(want)), " ")
 	for _, part := range []string{
-		"http GET 200", "http GET 404", "grpc /shop.v1.Stock/GetLevel 5", "grpc /shop.v1.Prices/Quote 0", "dns tcp", "TXT", "SRV", "AAAA",
+		"http load web GET 200", "http load web GET 404", "http checkout notifications POST 202",
+		"grpc catalogue stock /shop.v1.Stock/GetLevel 5", "grpc catalogue prices /shop.v1.Prices/Quote 0",
+		"dns notifications dns tcp", "TXT", "SRV", "AAAA",
 	} {
 		if !strings.Contains(all, part) {
 			t.Errorf("the sample has no %q", part)

@@ -72,7 +72,7 @@ func (p *process) take(o supervisor.Order) {
 
 // load is the shop's customers.
 func (p *process) load(ctx context.Context) (notSent uint64, err error) {
-	client := shop.NewClient(p.name, p.flags.peers, &p.book)
+	client := shop.NewClient(p.name, p.flags.from, p.flags.peers, &p.book)
 	defer client.Close()
 	if err := p.parent.Hello("", p.take); err != nil {
 		return 0, err
@@ -117,7 +117,7 @@ func (p *process) service(ctx context.Context) error {
 	if !ok {
 		return errors.New("the shop has no such service")
 	}
-	client := shop.NewClient(p.name, p.flags.peers, &p.book)
+	client := shop.NewClient(p.name, p.flags.from, p.flags.peers, &p.book)
 	defer client.Close()
 	listener, err := net.Listen("tcp", p.flags.listen)
 	if err != nil {

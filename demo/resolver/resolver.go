@@ -23,6 +23,8 @@ type Resolver struct {
 	Client, Server string
 	// Address is where the name server listens, "ip:port".
 	Address string
+	// Dial connects to Address; nil is net.Dialer's. Over "udp" it must give a *net.UDPConn.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Search and Dots are the search list and "ndots" as in resolv.conf; the list's names end with a dot.
 	Search []string
 	Dots   int
@@ -122,8 +124,11 @@ func (r *Resolver) candidates(name string) []string {
 
 // dial takes the place of what Go's resolver does to reach the servers in /etc/resolv.conf.
 func (r *Resolver) dial(ctx context.Context, network, _ string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, r.Address)
+	dial := r.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	conn, err := dial(ctx, network, r.Address)
 	if err != nil {
 		return nil, err
 	}

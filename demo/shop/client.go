@@ -36,6 +36,7 @@ const (
 // Client makes one service's calls and counts them. Its methods may be called from any goroutine.
 type Client struct {
 	name     string
+	from     netip.Addr
 	peers    map[string]string // service → address
 	book     *tally.Book
 	resolver *resolver.Resolver // nil: names are not looked up
@@ -44,15 +45,23 @@ type Client struct {
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn // by service
+
+	finding sync.Mutex // held during a lookup, so that a name is looked up once
+	found   map[string]netip.Addr
 }
 
 // NewClient makes the client of the service called name, which counts in book. peers are the addresses of those it may call; where
 // NameServer is among them, connections that are not kept and those of gRPC are made to what it says.
-func NewClient(name string, peers map[string]string, book *tally.Book) *Client {
-	c := &Client{name: name, peers: peers, book: book, conns: map[string]*grpc.ClientConn{}}
+//
+// from is the address that all connections are made from. One that is not valid leaves that to the kernel; with one that is, all
+// connections are made to what the name server says, so that whoever listens learns the names of all that are called.
+func NewClient(name string, from netip.Addr, peers map[string]string, book *tally.Book) *Client {
+	c := &Client{
+		name: name, from: from, peers: peers, book: book, conns: map[string]*grpc.ClientConn{}, found: map[string]netip.Addr{},
+	}
 	if address, ok := peers[NameServer]; ok {
 		c.resolver = &resolver.Resolver{
-			Client: name, Server: NameServer, Address: address, Search: dns.Search(), Dots: dns.Dots, Book: book,
+			Client: name, Server: NameServer, Address: address, Dial: c.dial, Search: dns.Search(), Dots: dns.Dots, Book: book,
 		}
 	}
 	// How many connections a pool makes hangs on the machine's load. Were names looked up for each, the number of lookups would not
@@ -76,17 +85,57 @@ func (c *Client) Close() {
 	}
 }
 
-func dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+// dial connects from the address that is this client's own, by "tcp" or "udp".
+func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	if c.from.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.from, 0))
+		if network == "udp" {
+			d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.from, 0))
+		}
+	}
+	return d.DialContext(ctx, network, address)
 }
 
-// dialKnown connects to the service that address, "name:port", names.
+// dialKnown connects to the service that address, "name:port", names. If it looks that up at all, it does so once.
 func (c *Client) dialKnown(ctx context.Context, network, address string) (net.Conn, error) {
-	name, _, err := net.SplitHostPort(address)
+	name, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, network, c.peers[name])
+	if c.resolver == nil || !c.from.IsValid() {
+		return c.dial(ctx, network, c.peers[name])
+	}
+	found, err := c.findOnce(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return c.dial(ctx, network, net.JoinHostPort(found.String(), port))
+}
+
+// findOnce finds the address of the service called name, and keeps it: a service that starts again has the address it had.
+func (c *Client) findOnce(ctx context.Context, name string) (netip.Addr, error) {
+	c.finding.Lock()
+	defer c.finding.Unlock()
+	if address, ok := c.found[name]; ok {
+		return address, nil
+	}
+	address, err := c.find(ctx, name)
+	if err == nil {
+		c.found[name] = address
+	}
+	return address, err
+}
+
+// find looks up the address of the service called name.
+func (c *Client) find(ctx context.Context, name string) (netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	found, err := c.resolver.Addresses(ctx, name)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return found[0], nil
 }
 
 // dialNamed looks up the address of the service that address, "name:port", names, and connects to that.
@@ -98,13 +147,11 @@ func (c *Client) dialNamed(ctx context.Context, network, address string) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	found, err := c.resolver.Addresses(ctx, name)
+	found, err := c.find(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, network, net.JoinHostPort(found[0].String(), port))
+	return c.dial(ctx, network, net.JoinHostPort(found.String(), port))
 }
 
 // Do makes call for v and reads the answer to its end. It returns how that went, in gRPC's codes for HTTP also.

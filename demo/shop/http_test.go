@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func one(name string, e Endpoint) Service {
 func get(t *testing.T, ctx context.Context, name, address string) int {
 	t.Helper()
 	book := &tally.Book{}
-	client := NewClient("me", map[string]string{name: address}, book)
+	client := NewClient("me", netip.Addr{}, map[string]string{name: address}, book)
 	defer client.Close()
 	client.Do(ctx, Call{Server: name, Method: "GET", Route: "/"}, visit())
 	switch rows := book.Calls.Rows(); {
@@ -72,7 +73,7 @@ func TestHTTPStatus(t *testing.T) {
 		call := Call{Server: "back", Method: "GET", Route: "/"}
 		for _, optional := range []bool{false, true} {
 			call.Optional = optional
-			asks := NewClient("front", map[string]string{"back": back}, &tally.Book{})
+			asks := NewClient("front", netip.Addr{}, map[string]string{"back": back}, &tally.Book{})
 			front := startHTTP(t, one("front", Endpoint{Calls: []Call{call}}), asks, fault.Fault{})
 			want := test.gateway
 			if optional {
@@ -138,7 +139,7 @@ func TestUnnamed(t *testing.T) {
 	back := startHTTP(t, one("back", Endpoint{}), nil, fault.Fault{})
 	book := &tally.Book{}
 	// A name server that is not there.
-	client := NewClient("me", map[string]string{"back": back, NameServer: "127.0.0.1:1"}, book)
+	client := NewClient("me", netip.Addr{}, map[string]string{"back": back, NameServer: "127.0.0.1:1"}, book)
 	defer client.Close()
 	call := Call{Server: "back", Method: "GET", Route: "/", Close: true}
 	if code := client.Do(t.Context(), call, visit()); code != codes.Unavailable {

@@ -82,7 +82,7 @@ func (c *Client) conn(server string) (*grpc.ClientConn, error) {
 // dialService looks up where the service called name listens, and connects to that.
 func (c *Client) dialService(ctx context.Context, name string) (net.Conn, error) {
 	if c.resolver == nil {
-		return dial(ctx, "tcp", c.peers[name])
+		return c.dial(ctx, "tcp", c.peers[name])
 	}
 	host, port, err := c.resolver.Service(ctx, "_grpc._tcp."+name)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *Client) dialService(ctx context.Context, name string) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, "tcp", net.JoinHostPort(found[0].String(), strconv.Itoa(int(port))))
+	return c.dial(ctx, "tcp", net.JoinHostPort(found[0].String(), strconv.Itoa(int(port))))
 }
 
 // invoke makes call on conn and takes all that is answered.

@@ -3,6 +3,7 @@ package shop
 import (
 	"context"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -48,11 +49,11 @@ func startRPC(t *testing.T, name string, own Fault, switched fault.Fault) (*Clie
 	}
 	var faults fault.Switch
 	faults.Set(switched)
-	server := RPCServer(s, NewClient(name, nil, &tally.Book{}), &faults)
+	server := RPCServer(s, NewClient(name, netip.Addr{}, nil, &tally.Book{}), &faults)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	book := &tally.Book{}
-	client := NewClient("me", map[string]string{name: listener.Addr().String()}, book)
+	client := NewClient("me", netip.Addr{}, map[string]string{name: listener.Addr().String()}, book)
 	t.Cleanup(func() {
 		client.Close()
 		server.Stop()
@@ -123,7 +124,7 @@ func TestRPCFaults(t *testing.T) {
 // TestRPCNotSent: a call that finds no server fails, and is not counted: nothing went out.
 func TestRPCNotSent(t *testing.T) {
 	book := &tally.Book{}
-	client := NewClient("me", map[string]string{"stock": "127.0.0.1:1"}, book) // a port at which nobody listens
+	client := NewClient("me", netip.Addr{}, map[string]string{"stock": "127.0.0.1:1"}, book) // a port at which nobody listens
 	defer client.Close()
 	for _, call := range rpcCalls() {
 		call.Server = "stock"

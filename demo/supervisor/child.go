@@ -75,6 +75,9 @@ func (s *Supervisor) command(service Service) *exec.Cmd {
 		}
 		args = append(args, "--listen="+listen)
 	}
+	if service.From.IsValid() {
+		args = append(args, "--from="+service.From.String())
+	}
 	for _, p := range service.Peers {
 		args = append(args, "--peer="+p+"="+s.addresses[p])
 	}

@@ -3,14 +3,15 @@
 //
 // Parent and child talk in JSON lines. On its file descriptor 3 a child says Hello when it listens, the number of each order
 // that it has taken, and its Report when it ends; on its standard input it gets its orders. It gets its place by flags (--listen,
-// --fault, and --peer once for each service that it calls) and its name in OTEL_SERVICE_NAME. No child outlives its parent, whatever
-// ends that one.
+// --from, --fault, and --peer once for each service that it calls) and its name in OTEL_SERVICE_NAME. No child outlives its parent,
+// whatever ends that one.
 package supervisor
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"syscall"
 	"time"
@@ -30,6 +31,8 @@ type Service struct {
 	// Listen is the address to listen at; port 0 takes a free one, which is kept over restarts. A service may take a list of
 	// addresses here, and says in its Hello which one it is. "" serves nobody.
 	Listen string
+	// From is the address that it calls others from; one that is not valid leaves that to the kernel.
+	From netip.Addr
 	// Peers are the services it calls. They must come before it.
 	Peers []string
 	// Directory says that it is told the address of each service that starts.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 
@@ -51,7 +52,7 @@ func TestMaxInFlight(t *testing.T) {
 	}))
 	defer server.Close()
 	var book tally.Book
-	client := shop.NewClient("load", map[string]string{"web": server.Listener.Addr().String()}, &book)
+	client := shop.NewClient("load", netip.Addr{}, map[string]string{"web": server.Listener.Addr().String()}, &book)
 	l := Load{Name: "load", Client: client, Dice: dice.New(1, "load"), Steps: Steps(), Rate: 5000, MaxInFlight: most}
 	notSent := l.Run(ctx)
 	var sent uint64
