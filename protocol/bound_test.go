@@ -1,9 +1,7 @@
 package protocol_test
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +47,7 @@ func TestMaxHeld(t *testing.T) {
 }
 
 func TestMaxHeldWhileReordering(t *testing.T) {
-	w := newWire(t, protocol.Config{MaxBuffer: 10 << 10}).client()
+	w := newWire(t, protocol.Config{ReorderBytes: 10 << 10}).client()
 	w.get("/a")
 	w.seg(out, get("/lost"))
 	for range 60 {
@@ -105,81 +103,6 @@ func TestStragglersDoNotReviveConnections(t *testing.T) {
 	}
 }
 
-// datagram is a toy message to or from peer n.
-func (w *wire) datagram(d event.Dir, n int, data string) *event.Segment {
-	s := w.seg(d, data)
-	s.Datagram = true
-	s.Peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), 53)
-	return s
-}
-
-func TestDatagrams(t *testing.T) {
-	spec := toySpec("toy", protocol.ByID)
-	spec.Over = protocol.OverDatagram
-	newUDP := func(t *testing.T) *wire {
-		return newWire(t, protocol.Config{MaxPeers: 4}, http1.Spec(), spec).client()
-	}
-	t.Run("peers are told apart", func(t *testing.T) {
-		w := newUDP(t)
-		w.handle(w.datagram(out, 1, "? 7 a\n"), w.datagram(out, 2, "? 7 b\n"), w.datagram(in, 2, "! 7 b\n"), w.datagram(in, 1, "! 7 a\n"))
-		w.want("7 =7", "7 =7")
-		if w.took != 3*time.Millisecond {
-			t.Errorf("the second took %v", w.took)
-		}
-	})
-	t.Run("never joined", func(t *testing.T) {
-		w := newUDP(t)
-		w.handle(w.datagram(out, 1, "? 7 a"), w.datagram(out, 1, "\n? 8 b\n"), w.datagram(out, 1, "? 9 c\n"), w.datagram(in, 1, "! 9 c\n"))
-		w.want("9 =9")
-	})
-	t.Run("sent again", func(t *testing.T) {
-		w := newUDP(t)
-		w.handle(w.datagram(out, 1, "? 7 a\n"))
-		w.tick(2 * time.Second)
-		w.handle(w.datagram(out, 1, "? 7 a\n"), w.datagram(in, 1, "! 7 a\n"))
-		w.want("7 =7")
-		if w.took < 2*time.Second {
-			t.Errorf("took %v", w.took)
-		}
-	})
-	t.Run("unanswered in time", func(t *testing.T) {
-		w := newUDP(t)
-		w.handle(w.datagram(out, 1, "? 7 a\n"))
-		w.tick(5400 * time.Millisecond)
-		w.want()
-		w.tick(200 * time.Millisecond)
-		w.want("7 unanswered")
-	})
-	t.Run("several asked at once", func(t *testing.T) {
-		any := *spec
-		any.AnyAnswer = true
-		w := newWire(t, protocol.Config{}, &any).client()
-		w.handle(w.datagram(out, 1, "? 7 a\n"), w.datagram(out, 2, "? 7 a\n"), w.datagram(out, 2, "? 8 b\n"), w.datagram(in, 2, "! 7 a\n"))
-		w.tick(time.Minute)
-		w.want("7 =7", "8 unanswered")
-		if n := w.tracker.Counters().Withdrawn; n != 1 {
-			t.Errorf("%d requests withdrawn", n)
-		}
-	})
-	t.Run("answer lost by capture", func(t *testing.T) {
-		w := newUDP(t)
-		w.handle(w.datagram(out, 1, "? 7 a\n"))
-		w.datagram(in, 1, "! 7 a\n")
-		w.handle(w.datagram(out, 1, "? 8 a\n"), w.datagram(in, 1, "! 8 a\n"), w.closed())
-		w.want("8 =8")
-		w.wantGaps(1)
-	})
-	t.Run("bounded", func(t *testing.T) {
-		w := newUDP(t)
-		for n := range 50 {
-			w.handle(w.datagram(out, n, fmt.Sprintf("? %d a\n", n)))
-		}
-		if n := w.tracker.Counters().EvictedConnections; n != 46 {
-			t.Errorf("%d peers evicted", n)
-		}
-	})
-}
-
 // TestIdleMemory bounds what 10,000 idle connections hold.
 func TestIdleMemory(t *testing.T) {
 	w := newWire(t, protocol.Config{})
@@ -203,7 +126,7 @@ func FuzzTracker(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, sent, received []byte) {
 		const maxBuffer, maxHeld = 512, 4096
 		r := rand.New(rand.NewPCG(seed, 0))
-		w := newWire(t, protocol.Config{MaxBuffer: maxBuffer, MaxHeld: maxHeld, MaxPipelined: 4, MaxConns: 3, MaxPeers: 2, ReorderEvents: 8},
+		w := newWire(t, protocol.Config{MaxBuffer: maxBuffer, MaxHeld: maxHeld, MaxPipelined: 4, MaxConns: 3, MaxPeers: 2, ReorderEvents: 8, ReorderBytes: maxBuffer},
 			http1.Spec(), toySpec("toy", protocol.ByID))
 		streams := [2][]byte{sent, received}
 		var pos [2]int

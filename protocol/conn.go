@@ -272,7 +272,7 @@ func (t *Tracker) release(c *conn) {
 			t.recycle(m)
 		}
 	}
-	p.ids = nil
+	p.ids, p.bytes = nil, 0
 	t.recycle(p.orphan)
 	p.orphan = nil
 	c.parser, c.peers, c.vague = nil, nil, false

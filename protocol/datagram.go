@@ -11,7 +11,7 @@ import (
 type far struct {
 	socket *conn
 	addr   netip.AddrPort
-	// parser is one for spec that an earlier peer has left: of datagrams, each is known by itself.
+	// parser is one for spec that an earlier peer has left.
 	parser Parser
 	spec   *Spec
 }
@@ -20,10 +20,13 @@ type far struct {
 // unconnected socket has a state of its own for as long as one of the two waits for an answer, kept in its conn's peers. There
 // are no turns, no holes and no offsets; a request that is not answered within Config.AnswerWait ends unanswered.
 func (t *Tracker) datagram(c *conn, s *event.Segment) {
-	if s.Seq > c.nextSeq {
+	switch {
+	case s.Seq > c.nextSeq:
 		t.count.protocols[c.proto].gaps.Add(1)
 		c.ledger.holed(s.Seq - c.nextSeq)
 		c.doubtPeers()
+	case s.Seq < c.nextSeq:
+		c.explained(1) // it was late, not lost
 	}
 	c.nextSeq = max(c.nextSeq, s.Seq+1)
 	p := t.peer(c, s.Peer)
@@ -135,7 +138,11 @@ func (t *Tracker) dropPeer(c, p *conn) {
 // identifyDatagram asks the protocols that are spoken over datagrams. A datagram that nobody knows says nothing of the next.
 func (t *Tracker) identifyDatagram(p *conn, d event.Dir, data []byte) bool {
 	var spec *Spec
+	group := p.far.addr.Addr().IsMulticast()
 	for _, s := range t.specs {
+		if group && s.Over == OverBoth {
+			continue // what is also spoken over streams has one who answers
+		}
 		if s.Carrier == "" && s.Over != OverStream && (spec == nil || !p.onPort(spec) && p.onPort(s)) && s.Sniff(d, data) == Yes {
 			spec = s
 		}
@@ -149,10 +156,16 @@ func (t *Tracker) identifyDatagram(p *conn, d event.Dir, data []byte) bool {
 // parserOf makes the parser of a connection, or takes up the one that a peer has.
 func (c *conn) parserOf(s *Spec) Parser {
 	if c.far != nil && c.far.spec == s {
-		return c.far.parser
+		if p, ok := c.far.parser.(resetter); ok {
+			p.Reset()
+			return c.far.parser
+		}
 	}
 	return s.New()
 }
+
+// resetter is a Parser that can be used again; see Parser.
+type resetter interface{ Reset() }
 
 // doubtPeers notes that answers may have been lost.
 func (c *conn) doubtPeers() {

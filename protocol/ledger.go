@@ -55,9 +55,10 @@ func (t *Tracker) missed(c *conn, n int) {
 	t.report(c, n)
 }
 
-// report tells the sink of n exchanges that are missing for certain, or as well as can be known.
+// report tells the sink of n exchanges that are missing for certain, or as well as can be known. Those of a protocol that nobody
+// wants are no loss.
 func (t *Tracker) report(c *conn, n int) {
-	if n > 0 {
+	if i := int(c.carries); n > 0 && (i == len(t.specs) || !t.specs[i].Muted) {
 		t.sink.Gap(c.id, t.count.protocols[c.carries].name, uint64(n))
 	}
 }
@@ -145,10 +146,11 @@ func (t *Tracker) skipped(c *conn, id uint64) {
 	l.lastID = max(l.lastID, id)
 }
 
-// orphaned reports the request that an answer was left without by a loss, unless counting IDs have told of it.
+// orphaned reports the request that an answer was left without by a loss, unless counting IDs have told of it. A datagram that was
+// lost is one message; there may be answers without a loss, to questions that were asked twice.
 func (t *Tracker) orphaned(c *conn, id uint64) {
-	l := &c.ledger
-	if !c.lost().lossy || c.spec.IDStep != 0 && id <= l.lastID {
+	l, lost := &c.ledger, c.lost()
+	if !lost.lossy || c.far != nil && lost.holes == 0 || c.spec.IDStep != 0 && id <= l.lastID {
 		return
 	}
 	c.explained(1)

@@ -32,17 +32,14 @@ func (t *Tracker) gap(c *conn, missing uint64, first *early) {
 	if next, ok := first.turn(); keep != nil && ok && c.exact() && next != c.ledger.turn {
 		keep = nil // the loss took the end of its turn, and so its own
 	}
-	known := 0
-	if !c.pair.byID {
-		known = c.pair.outstanding.n
+	n := 0
+	if c.pair.byID || c.peers != nil {
+		c.ledger.holed(missing)
+	} else {
+		known := c.pair.outstanding.n
 		if keep != nil {
 			known--
 		}
-	}
-	n := 0
-	if c.pair.byID {
-		c.ledger.holed(missing)
-	} else {
 		n = c.hidden(missing, first, known)
 	}
 	c.ledger.sinceExchange += uint32(min(missing, 1<<20))

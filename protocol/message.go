@@ -80,7 +80,7 @@ func (t *Tracker) request(c *conn, d event.Dir, m *Message, whole bool, turn uin
 	if p.byID {
 		t.skipped(c, m.ID)
 	}
-	if p.outstanding.n >= t.cfg.MaxPipelined {
+	for t.full(p) {
 		t.overflow(c)
 		if !p.byID {
 			t.missed(c, 1)
@@ -131,6 +131,15 @@ func (t *Tracker) asksAgain(c *conn, m *Message) bool {
 	t.drop(c, old)
 	t.missed(c, 1)
 	return true
+}
+
+// askedBuffers is how many times MaxBuffer the attributes of what waits for its answer may take: by a compressed header a few bytes
+// stand for many.
+const askedBuffers = 16
+
+// full says whether a request more has no room.
+func (t *Tracker) full(p *pairer) bool {
+	return p.outstanding.n >= t.cfg.MaxPipelined || p.bytes > askedBuffers*t.cfg.MaxBuffer
 }
 
 // overflow makes room in a pairer whose queue is full: in order it cannot know what to forget, by ID it forgets the oldest.

@@ -77,6 +77,7 @@ func (q *queue) remove(m *Message) {
 // By ID: a loss can leave a request without its response, never mispair it.
 type pairer struct {
 	outstanding queue
+	bytes       int                 // of outstanding's attributes, when they were asked
 	ids         map[uint64]*Message // of outstanding, when pairing by ID and there are many
 	held        queue               // answered, on probation
 	orphan      *Message
@@ -108,6 +109,8 @@ const fewIDs = 16
 // push takes a request in.
 func (p *pairer) push(m *Message) {
 	p.outstanding.push(m)
+	m.bytes = len(m.Attrs.buf)
+	p.bytes += m.bytes
 	switch {
 	case !p.byID:
 	case p.ids != nil:
@@ -123,6 +126,7 @@ func (p *pairer) push(m *Message) {
 // remove lets a request go.
 func (p *pairer) remove(m *Message) {
 	p.outstanding.remove(m)
+	p.bytes, m.bytes = p.bytes-m.bytes, 0
 	if p.ids != nil && p.ids[m.ID] == m {
 		delete(p.ids, m.ID)
 	}

@@ -153,8 +153,18 @@ type Chunk struct {
 	Message *Message
 }
 
+// WithMessage returns c or, if that has none, a copy with a Message.
+func (c *Chunk) WithMessage() *Chunk {
+	if c.Message != nil {
+		return c
+	}
+	own := *c
+	own.Message = &Message{}
+	return &own
+}
+
 // Parser decodes one connection, both directions. It is called from one goroutine, does no I/O, logs nothing and has no
-// clock.
+// clock. One that has a method Reset(), which makes it as good as new, is used again where a datagram socket meets ever new peers.
 type Parser interface {
 	// Next looks at the start of c.Data. n is how many bytes it is done with; n may exceed len(c.Data) when the parser
 	// knows that what follows (a body) is of no interest. n == 0 and m == nil asks for more bytes. m, if not nil, is a
@@ -270,6 +280,7 @@ type Message struct {
 	asked      *Message // of a response: its request
 	doubt      bool     // its answer may be among bytes that could not be followed
 	partial    bool     // its end is still to come, among those of others
+	bytes      int      // of the attributes, as the pairer counts them
 }
 
 // Reset empties m and keeps its memory.
@@ -282,6 +293,7 @@ func (m *Message) Reset() {
 	m.Size, m.Truncated = 0, false
 	m.Task = event.Task{}
 	m.next, m.prev, m.answer, m.asked, m.doubt, m.partial = nil, nil, nil, nil, false, false
+	m.bytes = 0
 }
 
 // Side is the end of the connection that was watched.

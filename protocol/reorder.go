@@ -33,6 +33,9 @@ func (t *Tracker) handleSegment(s *event.Segment) {
 	}
 	if s.Datagram {
 		t.datagram(c, s)
+		if c.reorder != nil {
+			t.drain(c) // the socket's end may wait
+		}
 		return
 	}
 	if s.Source != c.source && !t.switchSource(c, s) {
@@ -143,7 +146,7 @@ func (t *Tracker) hold(c *conn, e early) {
 	t.runs.held += n
 	t.count.reordered.Add(1)
 	for c.reorder != nil && !c.removed &&
-		(len(c.reorder.events) >= t.cfg.ReorderEvents || c.reorder.bytes > t.cfg.MaxBuffer || t.runs.held > t.cfg.MaxHeld) {
+		(len(c.reorder.events) >= t.cfg.ReorderEvents || c.reorder.bytes > t.cfg.ReorderBytes || t.runs.held > t.cfg.MaxHeld) {
 		t.giveUp(c)
 	}
 }

@@ -29,7 +29,8 @@ type Sink interface {
 
 // Config bounds a Tracker. Zero values stand for the defaults.
 type Config struct {
-	// MaxBuffer is how many bytes a direction may hold while a message is incomplete. Default 64 KiB.
+	// MaxBuffer is how many bytes a direction may hold while a message is incomplete; 16 times as many is what the attributes of all
+	// requests may take that wait for their response. Default 64 KiB.
 	MaxBuffer int
 	// MaxHeld is how many bytes all connections of the Tracker may hold together. Default 64 MiB.
 	MaxHeld int
@@ -37,8 +38,10 @@ type Config struct {
 	MaxConns int
 	// MaxPipelined is how many requests of a connection may wait for their response. Default 1,024.
 	MaxPipelined int
-	// ReorderEvents and ReorderWait bound the wait for a missing segment. Defaults 64 and 50 ms.
+	// ReorderEvents, ReorderBytes and ReorderWait bound the wait for a missing segment. Defaults 64, 1 MiB (a segment may have
+	// 256 KiB) and 50 ms.
 	ReorderEvents int
+	ReorderBytes  int
 	ReorderWait   time.Duration
 	// SniffBytes and SniffTurns bound how long a connection may stay undecided: captured bytes (64 times as many on a
 	// connection older than capture, which may be within a large body) and turns that nobody recognised. Defaults 64 KiB and 8.
@@ -62,6 +65,7 @@ func (c Config) withDefaults() Config {
 	c.MaxConns = cmp.Or(c.MaxConns, 1<<18)
 	c.MaxPipelined = cmp.Or(c.MaxPipelined, 1024)
 	c.ReorderEvents = cmp.Or(c.ReorderEvents, 64)
+	c.ReorderBytes = cmp.Or(c.ReorderBytes, 1<<20)
 	c.ReorderWait = cmp.Or(c.ReorderWait, 50*time.Millisecond)
 	c.SniffBytes = cmp.Or(c.SniffBytes, 64<<10)
 	c.SniffTurns = cmp.Or(c.SniffTurns, 8)

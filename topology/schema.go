@@ -173,6 +173,8 @@ func method(m []byte) string {
 		return "TRACE"
 	case "":
 		return ""
+	case protocol.Unknown:
+		return protocol.Unknown
 	default:
 		return "_OTHER"
 	}
@@ -187,8 +189,11 @@ var statusDigits = func() string {
 	return string(b)
 }()
 
-// status is an HTTP status code; "" for what is none.
+// status is an HTTP status code, or unknown; "" for what is neither.
 func status(b []byte) string {
+	if string(b) == protocol.Unknown {
+		return protocol.Unknown
+	}
 	if len(b) != 3 || b[0] < '1' || b[0] > '5' || b[1] < '0' || b[1] > '9' || b[2] < '0' || b[2] > '9' {
 		return ""
 	}

@@ -18,6 +18,7 @@
 package dns
 
 import (
+	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 )
 
@@ -62,27 +63,19 @@ func Spec() *protocol.Spec {
 }
 
 // Multicast describes mDNS. Its questions are one-way, and what answers them is taken in without a word.
-func Multicast() *protocol.Spec {
-	return &protocol.Spec{
-		Name:    NameMulticast,
-		System:  protocol.SystemDNS,
-		Over:    protocol.OverDatagram,
-		Ports:   []uint16{5353},
-		Sniff:   sniffMulticast,
-		New:     func() protocol.Parser { return &parser{link: true} },
-		Pairing: protocol.ByID,
-		Capture: protocol.Capture{Whole: true},
-	}
-}
+func Multicast() *protocol.Spec { return local(NameMulticast, 5353, multicast) }
 
 // LLMNR describes Link-Local Multicast Name Resolution, whose questions are one-way as those of mDNS.
-func LLMNR() *protocol.Spec {
+func LLMNR() *protocol.Spec { return local(NameLLMNR, 5355, linkLocal) }
+
+// local describes a protocol of the local link to the framework.
+func local(name string, port uint16, d dialect) *protocol.Spec {
 	return &protocol.Spec{
-		Name:    NameLLMNR,
+		Name:    name,
 		System:  protocol.SystemDNS,
 		Over:    protocol.OverDatagram,
-		Ports:   []uint16{5355},
-		Sniff:   sniffLLMNR,
+		Ports:   []uint16{port},
+		Sniff:   func(_ event.Dir, data []byte) protocol.Sniffed { return sniffMessage(data, len(data), d) },
 		New:     func() protocol.Parser { return &parser{link: true} },
 		Pairing: protocol.ByID,
 		Capture: protocol.Capture{Whole: true},

@@ -19,11 +19,7 @@ var _ protocol.Parser = (*parser)(nil)
 
 // Next implements protocol.Parser.
 func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
-	if c.Message == nil {
-		own := *c
-		own.Message = &protocol.Message{}
-		c = &own
-	}
+	c = c.WithMessage()
 	if p.stream = p.stream || !alone(c); p.stream {
 		return p.prefixed(c)
 	}
@@ -36,6 +32,9 @@ func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 	}
 	return n, m, err
 }
+
+// Reset makes p a new parser: what one peer said has nothing to do with the next.
+func (p *parser) Reset() { *p = parser{link: p.link, transfers: p.transfers[:0]} }
 
 // alone says whether a chunk may be a datagram, which comes by itself.
 func alone(c *protocol.Chunk) bool {

@@ -18,17 +18,6 @@ func sniff(_ event.Dir, data []byte) protocol.Sniffed {
 	return sniffPrefixed(data)
 }
 
-// sniffMulticast wants what RFC 6762 section 18 prescribes. Port 5353 is no proof: resolvers that may not bind 53 take it too, but
-// what they are asked has the bit RD set.
-func sniffMulticast(_ event.Dir, data []byte) protocol.Sniffed {
-	return sniffMessage(data, len(data), multicast)
-}
-
-// sniffLLMNR wants a message as RFC 4795 section 2.1.1 has it.
-func sniffLLMNR(_ event.Dir, data []byte) protocol.Sniffed {
-	return sniffMessage(data, len(data), linkLocal)
-}
-
 // sniffPrefixed judges whether data begins with the length of a message and the message.
 func sniffPrefixed(data []byte) protocol.Sniffed {
 	if len(data) < 2 {
@@ -187,7 +176,8 @@ func (m *message) isUnicast() bool {
 	}
 }
 
-// isMulticast knows a header of mDNS, which has few bits that may be set.
+// isMulticast knows a header of mDNS, which has few bits that may be set (RFC 6762 section 18). Port 5353 is no proof: resolvers
+// that may not bind 53 take it too, but what they are asked has the bit RD set.
 func (m *message) isMulticast() bool {
 	if m.response() {
 		return m.flags&^flagTruncated == flagResponse|flagAuthoritative && m.count[answers] > 0 && m.count[questions] <= 1
@@ -195,7 +185,7 @@ func (m *message) isMulticast() bool {
 	return m.flags&^flagTruncated == 0 && m.count[questions] > 0 && m.count[questions] <= maxQuestions
 }
 
-// isLLMNR knows a header of LLMNR, in which the bit of AA says that there is a conflict, and RD's that the answer is tentative.
+// isLLMNR knows a header of LLMNR (RFC 4795 section 2.1.1), in which the bit of AA says that there is a conflict, and RD's that the answer is tentative.
 func (m *message) isLLMNR() bool {
 	if m.count[questions] != 1 {
 		return false

@@ -88,7 +88,7 @@ func (c *call) decode(k protocol.Kind, data []byte) {
 		n, err := base64.StdEncoding.Decode(out[:], w.carry[k][:])
 		if err != nil {
 			c.body[k].lost = true
-			return
+			continue // the groups stay where they are, wherever calls cut them
 		}
 		c.plain(k, out[:n])
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/http1"
+	"github.com/toposcope/toposcope/protocol/protocoltest"
 )
 
 var (
@@ -117,7 +118,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 		sink := &discard{}
 		t := protocol.NewTracker([]*protocol.Spec{http1.Spec()}, protocol.Config{}, sink, sink)
 		start := time.Unix(1e9, 0)
-		before := heap()
+		before := protocoltest.Heap()
 		for i := range conns {
 			id := event.ConnID(i + 1)
 			t.Handle(opened(id, start))
@@ -125,17 +126,10 @@ func BenchmarkIdleConnection(b *testing.B) {
 			k.exchange(t)
 			k.exchange(t)
 		}
-		b.ReportMetric(float64(heap()-before)/conns, "B/conn")
+		b.ReportMetric(float64(protocoltest.Heap()-before)/conns, "B/conn")
 		if sink.exchanges != 2*conns {
 			b.Fatal(sink.exchanges)
 		}
 		runtime.KeepAlive(t)
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

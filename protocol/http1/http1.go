@@ -72,11 +72,7 @@ var _ protocol.Parser = (*parser)(nil)
 
 // Next implements protocol.Parser.
 func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
-	if c.Message == nil {
-		own := *c
-		own.Message = &protocol.Message{}
-		c = &own
-	}
+	c = c.WithMessage()
 	d := &p.dirs[c.Dir&1]
 	switch d.mode {
 	case atHead:

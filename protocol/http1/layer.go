@@ -20,9 +20,13 @@ type carried struct {
 // maxTrailers bounds what is kept of trailers.
 const maxTrailers = 2 << 10
 
-// carries reports whether a request is one of a layer, and sets in m what its head tells of that.
+// carries reports whether a request is one of a layer, and sets in m what its head tells of that. Methods whose answers are framed
+// in a way of their own carry nothing.
 func (p *parser) carries(h *header, m *protocol.Message) bool {
 	if p.fields == nil || h.content == nil || h.encoded && !h.chunked || !h.encoded && h.badLength {
+		return false
+	}
+	if method := string(h.method); method == "HEAD" || method == "CONNECT" {
 		return false
 	}
 	f := p.fields.Header()

@@ -47,3 +47,23 @@ func TestTrailers(t *testing.T) {
 		}
 	}
 }
+
+// TestHeadOfLayer: an answer to HEAD has no body, whatever the request says it is of.
+func TestHeadOfLayer(t *testing.T) {
+	const (
+		ask = "HEAD /s.S/A HTTP/1.1\r\nHost: x\r\nContent-Type: application/grpc-web\r\n\r\n"
+		got = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web\r\nContent-Length: 1000\r\n\r\n"
+	)
+	s := &status{}
+	tr := protocol.NewTracker([]*protocol.Spec{http1.Spec(grpc.Layer{}), grpc.Spec()}, protocol.Config{}, nil, s)
+	tr.Handle(&event.Opened{Conn: 1, Role: event.RoleClient})
+	var off [2]uint64
+	for i, data := range []string{ask, got, ask, got} {
+		seg := &event.Segment{Conn: 1, Seq: uint64(i), Dir: event.Dir(i % 2), Off: off[i%2], Data: []byte(data), Size: len(data), Time: time.Unix(1e9, 0)}
+		off[i%2] += uint64(len(data))
+		tr.Handle(seg)
+	}
+	if n := tr.Counters().Exchanges[protocol.Labels{Protocol: http1.Name}]; n != 2 {
+		t.Errorf("%d exchanges: %v", n, tr.Counters().Exchanges)
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/toposcope/toposcope/protocol/grpc"
 	"github.com/toposcope/toposcope/protocol/http2"
 	"github.com/toposcope/toposcope/protocol/http2/http2test"
+	"github.com/toposcope/toposcope/protocol/protocoltest"
 )
 
 // discard is a Sink that counts.
@@ -215,7 +216,7 @@ func BenchmarkIdleConnection(b *testing.B) {
 	for range b.N {
 		sink := &discard{}
 		t := newTracker(sink)
-		before := heap()
+		before := protocoltest.Heap()
 		for i := range conns {
 			c.segment.Conn, c.segment.Seq, c.segment.Turn, c.off, c.id = event.ConnID(i+1), 0, 0, [2]uint64{}, 3
 			t.Handle(&event.Opened{Conn: c.segment.Conn, Role: event.RoleClient, Time: c.now})
@@ -223,17 +224,10 @@ func BenchmarkIdleConnection(b *testing.B) {
 			c.send(t, event.Received, first[event.Received])
 			c.exchange(t)
 		}
-		b.ReportMetric(float64(heap()-before)/conns, "B/conn")
+		b.ReportMetric(float64(protocoltest.Heap()-before)/conns, "B/conn")
 		if sink.exchanges != 2*conns {
 			b.Fatal(sink.exchanges)
 		}
 		runtime.KeepAlive(t)
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/toposcope/toposcope/protocol/grpc"
 	"github.com/toposcope/toposcope/protocol/http2"
 	"github.com/toposcope/toposcope/protocol/http2/http2test"
+	"github.com/toposcope/toposcope/protocol/protocoltest"
 )
 
 // wire is a connection to a tracker of its own.
@@ -97,14 +98,14 @@ func (w *wire) works(stream int) {
 func TestRapidReset(t *testing.T) {
 	w := newWire(t)
 	const requests = 20000
-	heapBefore := heap()
+	heapBefore := protocoltest.Heap()
 	for i := range requests {
 		w.say(event.Sent, fmt.Sprintf("headers %d end :method=GET :scheme=http :path=/x :authority=x ; rst %[1]d 8", 2*i+1))
 	}
 	if n := w.sink.exchanges["http2 failed unanswered"]; n != requests {
 		t.Errorf("%d of %d: %v", n, requests, w.sink.exchanges)
 	}
-	if grown := int64(heap()) - int64(heapBefore); grown > 1<<20 {
+	if grown := int64(protocoltest.Heap()) - int64(heapBefore); grown > 1<<20 {
 		t.Errorf("grew by %d bytes", grown)
 	}
 	w.works(2*requests + 1)
@@ -145,11 +146,11 @@ func TestHeaderBomb(t *testing.T) {
 func TestLongBlocks(t *testing.T) {
 	w := newWire(t)
 	w.send(event.Sent, frame(1, 0, 1, []byte{0x82}))
-	before := heap()
+	before := protocoltest.Heap()
 	for range 3000 {
 		w.send(event.Sent, frame(9, 0, 1, bytes.Repeat([]byte{0x82}, 1000)))
 	}
-	if grown := int64(heap()) - int64(before); grown > 1<<20 {
+	if grown := int64(protocoltest.Heap()) - int64(before); grown > 1<<20 {
 		t.Errorf("grew by %d bytes", grown)
 	}
 	w.send(event.Sent, frame(9, 4, 1, []byte{0x86}))
@@ -190,12 +191,12 @@ func TestLargeFrames(t *testing.T) {
 // TestWindowGames: settings, windows, pings and priorities by the thousand cost nothing.
 func TestWindowGames(t *testing.T) {
 	w := newWire(t)
-	before := heap()
+	before := protocoltest.Heap()
 	for range 5000 {
 		w.say(event.Sent, "window 0 1 ; window 1 2147483647 ; settings window=1 ; priority 7 ; ping ; settings ack ; unknown 0")
 		w.say(event.Received, "ping ack ; settings ack ; window 9 1 ; goaway 2147483647 0")
 	}
-	if grown := int64(heap()) - int64(before); grown > 1<<18 {
+	if grown := int64(protocoltest.Heap()) - int64(before); grown > 1<<18 {
 		t.Errorf("grew by %d bytes", grown)
 	}
 	w.works(1)
@@ -212,5 +213,38 @@ func TestGoAwayForever(t *testing.T) {
 	w.say(event.Received, "ping")
 	if n := w.sink.exchanges["http2 failed refused_stream"]; n != requests {
 		t.Errorf("%d of %d: %v", n, requests, w.sink.exchanges)
+	}
+}
+
+// TestLargeRequests: requests of a few bytes each, which stand for large fields, and which are never answered. What they speak is
+// known, or is not, since one field is of an entry that nobody has seen.
+func TestLargeRequests(t *testing.T) {
+	for _, unseen := range []bool{false, true} {
+		t.Run(fmt.Sprintf("unseen %v", unseen), func(t *testing.T) {
+			w := newWire(t)
+			var block bytes.Buffer
+			enc := hpack.NewEncoder(&block)
+			enc.SetMaxDynamicTableSizeLimit(1 << 16)
+			enc.SetMaxDynamicTableSize(1 << 16)
+			again := []byte{0x83, 0x86} // POST, http
+			for i, name := range []string{"user-agent", "host", "traceparent", ":path", ":authority", "grpc-timeout", "grpc-status"} {
+				_ = enc.WriteField(hpack.HeaderField{Name: name, Value: strings.Repeat("a", 3900)})
+				again = append(again, byte(0x80|62+i))
+			}
+			if unseen {
+				again = append(again, 0xff, 0x80, 0x10)
+			}
+			w.send(event.Sent, frame(1, 0, 1, block.Bytes()[:1<<14]))
+			w.send(event.Sent, frame(9, 4, 1, block.Bytes()[1<<14:]))
+			before := protocoltest.Heap()
+			const requests = 2000
+			for i := range requests {
+				w.send(event.Sent, frame(1, 4, uint32(2*i+3), again))
+			}
+			if grown := int64(protocoltest.Heap()) - int64(before); grown > 4<<20 {
+				t.Errorf("grew by %d bytes", grown)
+			}
+			w.works(2*requests + 3)
+		})
 	}
 }

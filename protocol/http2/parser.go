@@ -49,11 +49,7 @@ func newParser(cfg *config) *parser {
 
 // Next implements protocol.Parser.
 func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
-	if c.Message == nil {
-		own := *c
-		own.Message = &protocol.Message{}
-		c = &own
-	}
+	c = c.WithMessage()
 	n, m, err := p.next(c, &p.dirs[c.Dir&1])
 	if n > 0 || m == nil {
 		p.steps = 0

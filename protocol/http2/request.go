@@ -30,7 +30,8 @@ func (p *parser) request(c *protocol.Chunk, b *block, h *semantics.Header) *prot
 	case b.end:
 		s.layer = max(p.only, plainHTTP)
 	default:
-		s.held, s.size[protocol.Request] = h.Copy(), b.size
+		s.size[protocol.Request] = b.size
+		p.streams.hold(s, h)
 		return nil
 	}
 	m := b.message(c, protocol.Request)
@@ -99,8 +100,8 @@ func (p *parser) take(s *stream, l int8) {
 
 // unhold returns the request that was held back until it is known what it speaks.
 func (p *parser) unhold(c *protocol.Chunk, s *stream, layer int8) *protocol.Message {
-	h := s.held
-	s.held, s.layer = nil, layer
+	h := p.streams.unhold(s)
+	s.layer = layer
 	m := c.Message
 	m.Reset()
 	m.ID, m.Start, m.Size, m.Part = uint64(s.id), unix(s.start), s.size[protocol.Request], protocol.PartHead

@@ -42,10 +42,14 @@ const (
 type streams struct {
 	open []*stream
 	free []*stream
+	held int // bytes of the headers that are held back
 }
 
-// maxFree is how many streams out of use are kept for the next.
-const maxFree = 32
+// maxFree is how many streams out of use are kept for the next, maxHeld how many bytes of headers are held back.
+const (
+	maxFree = 32
+	maxHeld = 128 << 10
+)
 
 // find returns the stream of that ID, nil when it is not open.
 func (s *streams) find(id uint32) *stream {
@@ -101,10 +105,29 @@ func (s *streams) remove(st *stream) {
 		return
 	}
 	s.open = slices.Delete(s.open, i, i+1)
-	st.held = nil
+	s.unhold(st)
 	if len(s.free) < maxFree {
 		s.free = append(s.free, st)
 	}
+}
+
+// hold keeps the header of a request until it is known what that speaks. A stream for which there is no room is closed: what it
+// speaks will not be known.
+func (s *streams) hold(st *stream, h *semantics.Header) {
+	st.held = h.Copy()
+	if s.held += st.held.Size(); s.held > maxHeld {
+		s.remove(st)
+	}
+}
+
+// unhold returns the header that was held back, nil when there is none.
+func (s *streams) unhold(st *stream) *semantics.Header {
+	h := st.held
+	if h != nil {
+		s.held -= h.Size()
+		st.held = nil
+	}
+	return h
 }
 
 // tear notes that bytes of the direction that carries messages of that Kind were lost: any message that is open may lack some.

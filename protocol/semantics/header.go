@@ -194,6 +194,9 @@ func (h *Header) Copy() *Header {
 	return c
 }
 
+// Size is how many bytes the values of a copy take.
+func (h *Header) Size() int { return len(h.buf) }
+
 func (h *Header) keep(v []byte) []byte {
 	start := len(h.buf)
 	h.buf = append(h.buf, v...)
