@@ -41,7 +41,7 @@ int BPF_PROG(fexit_sendpage, struct sock *sk)
 	u64 ret = 0;
 
 	bpf_get_func_ret(ctx, &ret);
-	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND_PAGES);
+	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND);
 	return 0;
 }
 
@@ -80,7 +80,7 @@ int BPF_PROG(fexit_splice)
 	u64 ret = 0;
 
 	bpf_get_func_ret(ctx, &ret);
-	receive_exit((s64)ret, SCRATCH_SPLICE);
+	receive_exit((s64)ret, SCRATCH_RECEIVE);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ int BPF_KPROBE(kprobe_sendpage, struct sock *sk, void *page, int offset, size_t 
 SEC("kretprobe/tcp_sendpage")
 int BPF_KRETPROBE(kretprobe_sendpage, int ret)
 {
-	send_exit(NULL, ret, SCRATCH_SEND_PAGES);
+	send_exit(NULL, ret, SCRATCH_SEND);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ int BPF_KPROBE(kprobe_splice, struct socket *sock)
 SEC("kretprobe/tcp_splice_read")
 int BPF_KRETPROBE(kretprobe_splice, long ret)
 {
-	receive_exit(ret, SCRATCH_SPLICE);
+	receive_exit(ret, SCRATCH_RECEIVE);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ import (
 func TestLayout(t *testing.T) {
 	loads := map[string]func() (*ebpf.CollectionSpec, error){
 		"sockets": LoadSockets, "process": LoadProcess, "tracepoint": LoadTracepoint, "fexit": LoadFexit,
-		"kprobe": LoadKprobe, "syscall": LoadSyscall, "accept": LoadAccept,
+		"kprobe": LoadKprobe, "syscall": LoadSyscall, "accept": LoadAccept, "packet": LoadPacket, "datagram": LoadDatagram, "udp": LoadUdp,
 	}
 	twins := map[string]any{
 		"event_header": SocketsEventHeader{}, "flow": SocketsFlow{}, "task_id": SocketsTaskId{}, "open_event": SocketsOpenEvent{},
@@ -21,6 +21,8 @@ func TestLayout(t *testing.T) {
 		"connect_failed_event": SocketsConnectFailedEvent{}, "listen_event": SocketsListenEvent{}, "conn_stats": SocketsConnStats{},
 		"listener_stats": SocketsListenerStats{}, "exec_event": SocketsExecEvent{}, "fork_event": SocketsForkEvent{},
 		"exit_event": SocketsExitEvent{}, "settings": SocketsSettings{}, "verdict": SocketsVerdict{}, "conn": SocketsConn{},
+		"packet_event": SocketsPacketEvent{}, "packet_settings": PacketPacketSettings{}, "local_address": PacketLocalAddress{},
+		"port_key": PacketPortKey{}, "sender": PacketSender{},
 	}
 	found := map[string]bool{}
 	for object, load := range loads {

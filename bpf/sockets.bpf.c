@@ -14,6 +14,7 @@ const struct connect_failed_event *unused_failed __attribute__((unused));
 const struct exec_event *unused_exec __attribute__((unused));
 const struct fork_event *unused_fork __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
+const struct packet_event *unused_packet __attribute__((unused));
 const struct listener_stats *unused_listener __attribute__((unused));
 const enum event_type unused_type __attribute__((unused));
 const enum event_flag unused_flag __attribute__((unused));

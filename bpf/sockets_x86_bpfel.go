@@ -49,8 +49,8 @@ type SocketsConn struct {
 	Off             [2]uint64
 	At              [2]uint32
 	Used            [2]uint32
+	Early           uint32
 	Turn            uint32
-	_               [4]byte
 	BaseSent        uint64
 	BaseReceived    uint64
 	BaseRetransmits uint64
@@ -96,7 +96,9 @@ const (
 	SocketsCounterCOUNT_UNWATCHED    SocketsCounter = 6
 	SocketsCounterCOUNT_PENDING      SocketsCounter = 7
 	SocketsCounterCOUNT_REFUSED      SocketsCounter = 8
-	SocketsCounterCOUNTERS           SocketsCounter = 9
+	SocketsCounterCOUNT_FOREIGN      SocketsCounter = 9
+	SocketsCounterCOUNT_COPIES       SocketsCounter = 10
+	SocketsCounterCOUNTERS           SocketsCounter = 11
 )
 
 type SocketsDataEvent struct {
@@ -151,6 +153,7 @@ const (
 	SocketsEventTypeEVENT_EXEC           SocketsEventType = 7
 	SocketsEventTypeEVENT_FORK           SocketsEventType = 8
 	SocketsEventTypeEVENT_EXIT           SocketsEventType = 9
+	SocketsEventTypeEVENT_PACKET         SocketsEventType = 10
 )
 
 type SocketsExecEvent struct {
@@ -206,6 +209,15 @@ type SocketsOpenEvent struct {
 	Flow       SocketsFlow
 	Connecting uint64
 	Active     uint64
+}
+
+type SocketsPacketEvent struct {
+	_      structs.HostLayout
+	Header SocketsEventHeader
+	Netns  uint32
+	Size   uint32
+	Head   uint32
+	Pad    uint32
 }
 
 type SocketsRole uint32
@@ -281,6 +293,7 @@ const (
 	SocketsVarUnusedListen     = "unused_listen"
 	SocketsVarUnusedListener   = "unused_listener"
 	SocketsVarUnusedOpen       = "unused_open"
+	SocketsVarUnusedPacket     = "unused_packet"
 	SocketsVarUnusedRole       = "unused_role"
 	SocketsVarUnusedType       = "unused_type"
 )
@@ -373,6 +386,7 @@ type SocketsVariableSpecs struct {
 	UnusedListen    *ebpf.VariableSpec `ebpf:"unused_listen"`
 	UnusedListener  *ebpf.VariableSpec `ebpf:"unused_listener"`
 	UnusedOpen      *ebpf.VariableSpec `ebpf:"unused_open"`
+	UnusedPacket    *ebpf.VariableSpec `ebpf:"unused_packet"`
 	UnusedRole      *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedType      *ebpf.VariableSpec `ebpf:"unused_type"`
 }
@@ -452,6 +466,7 @@ type SocketsVariables struct {
 	UnusedListen    *ebpf.Variable `ebpf:"unused_listen"`
 	UnusedListener  *ebpf.Variable `ebpf:"unused_listener"`
 	UnusedOpen      *ebpf.Variable `ebpf:"unused_open"`
+	UnusedPacket    *ebpf.Variable `ebpf:"unused_packet"`
 	UnusedRole      *ebpf.Variable `ebpf:"unused_role"`
 	UnusedType      *ebpf.Variable `ebpf:"unused_type"`
 }

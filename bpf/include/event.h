@@ -17,6 +17,7 @@ enum event_type {
 	EVENT_EXEC,
 	EVENT_FORK,
 	EVENT_EXIT,
+	EVENT_PACKET,
 };
 
 enum direction { SENT = 0, RECEIVED = 1 };
@@ -88,6 +89,15 @@ struct data_event {
 	u32 pad;
 };
 
+/* followed by head bytes from the network header on */
+struct packet_event {
+	struct event_header header; /* direction, time, and the task where it is known */
+	u32 netns;
+	u32 size; /* from the network header on; may count an Ethernet frame's padding */
+	u32 head;
+	u32 pad;
+};
+
 struct conn_stats {
 	u64 conn;
 	u64 shard;
@@ -145,6 +155,8 @@ enum counter {
 	COUNT_UNWATCHED, /* calls of processes that the filter excludes: nothing copied */
 	COUNT_PENDING, /* calls of processes not judged yet: nothing copied */
 	COUNT_REFUSED, /* calls on connections whose protocol is of no interest */
+	COUNT_FOREIGN, /* packets of the socket filter that are forwarded */
+	COUNT_COPIES, /* packets that the socket filter saw on another interface before */
 	COUNTERS,
 };
 
@@ -160,12 +172,19 @@ struct settings {
 	u32 pad;
 };
 
+/* what the packet programs are to copy */
+struct packet_settings {
+	u64 ports[1024]; /* a bit for each port: those of servers that are spoken to in datagrams */
+	u32 datagrams; /* the socket filter passes them on; else another program does */
+	u32 streams; /* the socket filter passes TCP on */
+};
+
 enum action { ACTION_EXCLUDE = 0, ACTION_INCLUDE = 1, ACTION_PENDING = 2 };
 
 /* how much of a connection is wanted; written by user space straight into the mapped array, slot = conn % VERDICT_SLOTS */
 struct verdict {
 	u64 conn; /* whose it is: a slot that another connection took counts as undecided */
-	u32 head;
+	u32 head; /* bytes of each turn; more than HEAD_MAX: of each call, whatever the turn has used */
 	u16 tail;
 	u16 refused;
 };
@@ -174,5 +193,7 @@ struct verdict {
 #define HEAD_MIN 256
 #define HEAD_MAX 16384
 #define TAIL_MAX 256
+#define EARLY_MAX 524288 /* bytes that are copied whole of a connection whose protocol is not known */
+#define WHOLE_MAX 262144 /* of one call, where the verdict is to copy all */
 
 #endif

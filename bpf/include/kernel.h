@@ -38,12 +38,15 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 #define BPF_ANY 0
 #define BPF_NOEXIST 1
 #define BPF_F_NO_PREALLOC 1U
+#define BPF_SK_STORAGE_GET_F_CREATE 1
 #define BPF_F_MMAPABLE 1024U
 #define BPF_RB_NO_WAKEUP 1ULL
 #define BPF_RB_FORCE_WAKEUP 2ULL
@@ -51,7 +54,10 @@ enum bpf_map_type {
 
 #define AF_INET 2
 #define AF_INET6 10
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
@@ -143,6 +149,17 @@ struct socket {
 struct sk_buff {
 	struct sock *sk;
 	char cb[48];
+	unsigned int len;
+	unsigned int data_len;
+	u16 transport_header;
+	u16 network_header;
+	u32 end; /* where struct skb_shared_info is, from head */
+	unsigned char *head;
+	unsigned char *data;
+	struct sk_buff *next;
+};
+struct skb_shared_info {
+	struct sk_buff *frag_list;
 };
 
 struct iovec {
@@ -289,8 +306,63 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-struct __sk_buff { /* only its name matters: bpf_dynptr_from_skb's argument */
+/* uapi/linux/bpf.h: what socket filters and cgroup programs are handed. The verifier rewrites each access. */
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 mark;
+	__u32 priority;
+	__u32 src_ip4;
+	__u32 src_ip6[4];
+	__u32 src_port; /* host order */
+	__be16 dst_port;
+	__u16 : 16;
+	__u32 dst_ip4;
+	__u32 dst_ip6[4];
+};
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port; /* network order */
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+};
+struct __sk_buff {
 	__u32 len;
+	__u32 pkt_type;
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
+	__u32 tc_index;
+	__u32 cb[5];
+	__u32 hash;
+	__u32 tc_classid;
+	__u32 data;
+	__u32 data_end;
+	__u32 napi_id;
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 data_meta;
+	__u64 flow_keys;
+	__u64 tstamp;
+	__u32 wire_len;
+	__u32 gso_segs;
+	struct bpf_sock *sk;
 };
 struct bpf_dynptr {
 	__u64 __opaque[2];

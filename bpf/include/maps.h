@@ -15,6 +15,7 @@ struct conn {
 	u64 off[2]; /* stream offset that is next, by direction: one word, so that another CPU never reads half of a change */
 	u32 at[2]; /* the TCP sequence number of offset 0 */
 	u32 used[2]; /* bytes copied since the last turn */
+	u32 early; /* bytes copied beyond that while the protocol was not known */
 	u32 turn;
 	u64 base_sent, base_received, base_retransmits; /* the kernel's totals when we first saw it */
 	u32 ports; /* as the socket had them, to tell a reused struct sock */
@@ -144,23 +145,25 @@ struct {
 } blank_conn SEC(".maps");
 
 /*
- * Where a record is put together: one a CPU and kind of call. Tracepoints and kprobes run with preemption off; an fexit program
- * can be preempted by one of the other kind, but never by itself.
+ * Where a record with bytes is put together: one a CPU and kind of call. Tracepoints and kprobes run with preemption off; an fexit
+ * program can be preempted by one of the other kind, but never by itself. Every CPU has these in memory: that bounds WHOLE_MAX.
  */
-enum scratch_slot { SCRATCH_SEND, SCRATCH_RECEIVE, SCRATCH_SEND_PAGES, SCRATCH_SPLICE, SCRATCH_SLOTS };
+enum scratch_slot { SCRATCH_SEND, SCRATCH_RECEIVE, SCRATCH_SLOTS };
+
+#define RECORD_MAX (WHOLE_MAX + TAIL_MAX)
 
 struct scratch {
-	struct data_event event;
-	u8 data[2 * HEAD_MAX]; /* the verifier adds up what the copies' bounds allow, not what they sum to */
-	u64 spare[HEAD_MAX / 8];
 	/* what the copying loop remembers */
 	u64 base;
 	u64 segments;
 	u64 user; /* the array of segments is the caller's, not the kernel's copy */
-	u64 want;
-	u64 done;
 	u64 skip;
+	u64 at; /* where in data the next byte goes, and where the last one ends */
+	u64 end;
+	u64 n;
 	u64 segment[2]; /* a struct iovec */
+	struct data_event event;
+	u8 data[RECORD_MAX + HEAD_MAX]; /* the verifier adds up what the copies' bounds allow, not what they sum to */
 };
 
 struct {
@@ -203,6 +206,91 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1048576);
 } process_ring SEC(".maps");
+
+#ifdef TOPOSCOPE_PACKETS
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct packet_settings);
+} packets_wanted SEC(".maps");
+#endif
+
+#ifdef TOPOSCOPE_FILTER
+struct local_address {
+	u64 address[2];
+	u32 netns;
+	u32 pad;
+};
+
+/* the addresses of each network namespace, loopback's left out: packets of others are forwarded */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct local_address);
+	__type(value, u8);
+} local_addresses SEC(".maps");
+
+/* a packet whose other fragments may come: where its first one went */
+struct fragment_key {
+	u64 source[2], destination[2];
+	u32 netns;
+	u32 id;
+	u32 direction;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct fragment_key);
+	__type(value, struct flow);
+} fragments SEC(".maps");
+
+/* where a packet, by a hash of what no interface changes of it, was seen first */
+struct sighting {
+	u64 time;
+	u32 ifindex;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct sighting);
+} sightings SEC(".maps");
+
+/* connections whose bytes nobody wants: their headers alone are copied */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct flow);
+	__type(value, u8);
+} refused_flows SEC(".maps");
+#endif
+
+#ifdef TOPOSCOPE_SENDERS
+struct port_key {
+	u32 netns;
+	u16 port;
+	u16 pad;
+};
+
+struct sender {
+	struct task_id task;
+	u64 time;
+};
+
+/* who sent last from a UDP port: a packet does not tell, and its socket may be gone before anybody can look */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct port_key);
+	__type(value, struct sender);
+} senders SEC(".maps");
+#endif
 
 static __always_inline struct settings *get_settings(void)
 {

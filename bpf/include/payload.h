@@ -9,6 +9,8 @@
 #define TOPOSCOPE_PAYLOAD_H
 
 #define SEGMENTS_MAX 16
+#define WHOLE_SEGMENTS_MAX 256
+#define STEPS_MAX (WHOLE_SEGMENTS_MAX + WHOLE_MAX / HEAD_MAX)
 
 /* keeps the compiler from proving a bound itself and dropping the check that the verifier needs to see */
 #define hide(x) asm volatile("" : "+r"(x))
@@ -17,6 +19,8 @@
 struct portion {
 	u32 head;
 	u32 tail;
+	u32 segments;
+	u32 hurry; /* user space must look at it at once: what comes before it has decided may be more than is copied */
 };
 
 /* a run of bytes of one call */
@@ -60,7 +64,9 @@ static __always_inline void buffer_of(struct buffer *buffer, const struct iov_it
 /*
  * The first call of a turn has the whole allowance; what a turn has used is told by the bytes of its direction. The first bytes
  * of every call are copied nevertheless: a message need not begin with a turn, as when an answer was sent before all of a body
- * was read.
+ * was read. Of a connection that is wanted whole each call has an allowance of its own, and more of its segments are looked at.
+ * One that is undecided may turn out to be such a one, and what was not copied until then cannot be had again: its first EARLY_MAX
+ * bytes are copied whole, and where that is more than the allowance of a turn user space is woken to decide.
  */
 static __always_inline void portion_of(struct portion *part, struct conn *conn, const struct settings *set, u32 direction, u64 size)
 {
@@ -68,10 +74,20 @@ static __always_inline void portion_of(struct portion *part, struct conn *conn, 
 	u32 head = verdict ? verdict->head : set->undecided_head;
 	u32 tail = verdict ? verdict->tail : 0;
 	u32 used = conn->used[direction];
+	bool whole = verdict && head > HEAD_MAX;
+	u32 most;
 
-	head = head > used + HEAD_MIN ? head - used : HEAD_MIN;
-	if (head > HEAD_MAX)
-		head = HEAD_MAX;
+	part->hurry = 0;
+	if (!whole)
+		head = head > used + HEAD_MIN ? head - used : HEAD_MIN;
+	if (!verdict && size > head && conn->early < EARLY_MAX) {
+		whole = true;
+		head = WHOLE_MAX;
+		part->hurry = 1;
+	}
+	most = whole ? WHOLE_MAX : HEAD_MAX;
+	if (head > most)
+		head = most;
 	if (head > size)
 		head = size;
 	if (tail > size - head)
@@ -80,81 +96,100 @@ static __always_inline void portion_of(struct portion *part, struct conn *conn, 
 		tail = TAIL_MAX;
 	part->head = head;
 	part->tail = tail;
+	part->segments = whole ? WHOLE_SEGMENTS_MAX : SEGMENTS_MAX;
 	conn->used[direction] = used + head;
+	if (part->hurry)
+		conn->early += head;
 }
 
-/* Copy want bytes, from bytes into the buffer, to scratch->data + at. scratch->done says how many it were. */
-static __always_inline void copy_iov(struct scratch *scratch, u64 at, const struct buffer *buffer, u64 from, u64 want)
+static __always_inline void next_segment(struct scratch *scratch)
 {
-	u64 n, done;
+	scratch->skip -= scratch->segment[1];
+	scratch->base += sizeof(scratch->segment);
+	scratch->segments--;
+}
+
+/*
+ * Copy to scratch->data, from at to end, out of a buffer of several segments; at says how far it came. A step copies HEAD_MAX
+ * bytes or comes to the end of a segment. As it is not static, the verifier looks at it once instead of at each call.
+ */
+__attribute__((noinline)) int copy_segments(struct scratch *scratch)
+{
+	u64 n, at;
 	int i;
 
-	scratch->done = 0;
-	scratch->want = want;
-	scratch->skip = buffer->skip + from;
-	scratch->base = buffer->base;
-	scratch->segments = buffer->segments;
-	scratch->user = buffer->kind == BUFFER_USER_IOV;
-	for (i = 0; i < SEGMENTS_MAX; i++) {
-		const struct iovec *segment = (const struct iovec *)scratch->base + i;
-
-		done = scratch->done;
-		if (i >= scratch->segments || done >= scratch->want || done >= HEAD_MAX)
+	if (!scratch)
+		return 0;
+	for (i = 0; i < STEPS_MAX; i++) {
+		at = scratch->at;
+		if (scratch->segments == 0 || at >= scratch->end || at >= RECORD_MAX)
 			break;
-		if (scratch->user ? bpf_probe_read_user(scratch->segment, sizeof(scratch->segment), segment) :
-				    bpf_probe_read_kernel(scratch->segment, sizeof(scratch->segment), segment))
+		if (scratch->user ? bpf_probe_read_user(scratch->segment, sizeof(scratch->segment), (void *)scratch->base) :
+				    bpf_probe_read_kernel(scratch->segment, sizeof(scratch->segment), (void *)scratch->base))
 			break;
 		if (scratch->skip >= scratch->segment[1]) {
-			scratch->skip -= scratch->segment[1];
+			next_segment(scratch);
 			continue;
 		}
 		n = scratch->segment[1] - scratch->skip;
-		if (n > scratch->want - done)
-			n = scratch->want - done;
-		hide(n);
+		if (n > scratch->end - at)
+			n = scratch->end - at;
+		scratch->n = n < HEAD_MAX ? n : HEAD_MAX;
+		n = *(volatile u64 *)&scratch->n; /* one case for the verifier, not three */
 		if (n == 0 || n > HEAD_MAX)
 			break;
-		if (bpf_probe_read_user(scratch->data + at + done, n, (void *)(scratch->segment[0] + scratch->skip)))
+		if (bpf_probe_read_user(scratch->data + at, n, (void *)(scratch->segment[0] + scratch->skip)))
 			break;
-		scratch->done = done + n;
-		scratch->skip = 0;
+		scratch->at = at + n;
+		scratch->skip += n;
+		if (scratch->skip >= scratch->segment[1])
+			next_segment(scratch);
 	}
+	return 0;
+}
+
+/* Copy want bytes, from bytes into the buffer, to scratch->data + at; the result is how many it were. */
+static __always_inline u64 copy_iov(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want)
+{
+	scratch->at = at;
+	scratch->end = at + want;
+	scratch->skip = run->buffer.skip + from;
+	scratch->base = run->buffer.base;
+	scratch->segments = run->buffer.segments;
+	scratch->user = run->buffer.kind == BUFFER_USER_IOV;
+	copy_segments(scratch);
+	return scratch->at - at;
 }
 
 #ifdef TOPOSCOPE_SKB
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym;
 
-static __always_inline void copy_skb(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want)
+static __always_inline u64 copy_skb(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want)
 {
 	struct bpf_dynptr ptr;
 
-	scratch->done = 0;
 	if (bpf_dynptr_from_skb((struct __sk_buff *)run->skb, 0, &ptr))
-		return;
-	if (!bpf_dynptr_read(scratch->data + at, want, &ptr, run->skb_offset + from, 0))
-		scratch->done = want;
+		return 0;
+	return bpf_dynptr_read(scratch->data + at, want, &ptr, run->skb_offset + from, 0) ? 0 : want;
 }
 #endif
 
-/* at and want are at most HEAD_MAX. */
-static __always_inline u64 copy_bytes(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want)
+/* at is at most WHOLE_MAX, want at most the constant most. */
+static __always_inline u64 copy_bytes(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want, u64 most)
 {
 	hide(want);
 	hide(at);
-	if (want == 0 || want > HEAD_MAX || at > HEAD_MAX)
+	if (want == 0 || want > most || at > WHOLE_MAX)
 		return 0;
 #ifdef TOPOSCOPE_SKB
-	if (run->skb) {
-		copy_skb(scratch, at, run, from, want);
-		return scratch->done;
-	}
+	if (run->skb)
+		return copy_skb(scratch, at, run, from, want);
 #endif
-	if (run->buffer.kind == BUFFER_NONE)
-		return 0;
 	if (run->buffer.kind == BUFFER_ONE)
 		return bpf_probe_read_user(scratch->data + at, want, (void *)(run->buffer.base + from)) ? 0 : want;
-	copy_iov(scratch, at, &run->buffer, from, want);
-	return scratch->done;
+	if (run->buffer.kind == BUFFER_NONE)
+		return 0;
+	return copy_iov(scratch, at, run, from, want);
 }
 
 static __always_inline void fill_data(struct data_event *event, const struct conn *conn, const struct run *run)
@@ -171,37 +206,72 @@ static __always_inline void fill_data(struct data_event *event, const struct con
 	event->off = run->off;
 	event->size = run->size;
 	event->turn = run->turn;
+	event->pad = 0;
 }
 
-static __always_inline bool emit_record(void *ring, const struct settings *set, struct scratch *scratch)
+static __always_inline bool emit_record(void *ring, const struct settings *set, struct scratch *scratch, bool hurry)
 {
 	u64 head = scratch->event.head, tail = scratch->event.tail;
 
-	if (head > HEAD_MAX || tail > TAIL_MAX)
+	if (head > WHOLE_MAX || tail > TAIL_MAX)
 		return false;
 	count(COUNT_BYTES, head + tail);
-	return !bpf_ringbuf_output(ring, &scratch->event, sizeof(scratch->event) + head + tail, wakeup(ring, set));
+	return !bpf_ringbuf_output(ring, &scratch->event, sizeof(scratch->event) + head + tail,
+				   hurry ? BPF_RB_FORCE_WAKEUP : wakeup(ring, set));
 }
 
-/* Put a run into the connection's ring. A run that finds no room leaves a gap in Seq behind, and is counted. */
-static __always_inline void emit(struct conn *conn, const struct settings *set, const struct run *run)
+/* A run of which only the length is known. */
+static __always_inline bool emit_bare(void *ring, const struct settings *set, const struct conn *conn, const struct run *run)
 {
-	void *ring = ring_of(conn);
+	struct data_event *event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
+
+	if (!event)
+		return false;
+	fill_data(event, conn, run);
+	event->head = 0;
+	event->tail = 0;
+	bpf_ringbuf_submit(event, wakeup(ring, set));
+	return true;
+}
+
+static __always_inline bool emit_bytes(void *ring, const struct settings *set, const struct conn *conn, const struct run *run,
+				       const struct portion *part)
+{
 	struct scratch *scratch = get_scratch(run->slot);
-	struct portion part;
 	u64 head, tail;
 
-	if (!ring || !scratch)
+	if (!scratch)
+		return false;
+	fill_data(&scratch->event, conn, run);
+	head = copy_bytes(scratch, 0, run, 0, part->head, WHOLE_MAX);
+	scratch->event.head = head;
+	tail = part->tail ? copy_bytes(scratch, head, run, run->size - part->tail, part->tail, TAIL_MAX) : 0;
+	scratch->event.tail = tail == part->tail ? tail : 0; /* a tail ends where its run does, or is none */
+	return emit_record(ring, set, scratch, part->hurry);
+}
+
+/*
+ * Put a run into the connection's ring, as one record whatever its size: the number of a send is taken before it is known how
+ * much of it the socket takes. A run that finds no room leaves a gap in Seq behind, and is counted.
+ */
+static __always_inline void emit(struct conn *conn, const struct settings *set, struct run *run)
+{
+	void *ring = ring_of(conn);
+	struct portion part;
+	bool sent;
+
+	if (!ring)
 		return;
 	if (!conn->announced)
 		announce(conn, set);
 	portion_of(&part, conn, set, run->direction, run->size);
-	fill_data(&scratch->event, conn, run);
-	head = copy_bytes(scratch, 0, run, 0, part.head);
-	scratch->event.head = head;
-	tail = part.tail ? copy_bytes(scratch, head, run, run->size - part.tail, part.tail) : 0;
-	scratch->event.tail = tail == part.tail ? tail : 0; /* a tail ends where its run does, or is none */
-	count(emit_record(ring, set, scratch) ? COUNT_EVENTS : COUNT_LOST_RING, 1);
+	if (run->buffer.segments > part.segments)
+		run->buffer.segments = part.segments;
+	if (run->buffer.kind == BUFFER_NONE && !run->skb)
+		sent = emit_bare(ring, set, conn, run);
+	else
+		sent = emit_bytes(ring, set, conn, run, &part);
+	count(sent ? COUNT_EVENTS : COUNT_LOST_RING, 1);
 }
 
 #endif

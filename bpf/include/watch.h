@@ -3,9 +3,9 @@
 #ifndef TOPOSCOPE_WATCH_H
 #define TOPOSCOPE_WATCH_H
 
-static __always_inline u32 action_of(const struct settings *set, u32 pid)
+/* What happens to a process, which may not be the current one. */
+static __always_inline u32 action_in(const struct settings *set, u32 pid, u64 cgroup)
 {
-	u64 cgroup;
 	u8 *action;
 
 	if (pid == set->self)
@@ -15,25 +15,29 @@ static __always_inline u32 action_of(const struct settings *set, u32 pid)
 	action = bpf_map_lookup_elem(&watched_pids, &pid);
 	if (action)
 		return *action;
-	cgroup = bpf_get_current_cgroup_id();
 	action = bpf_map_lookup_elem(&watched_cgroups, &cgroup);
 	if (action)
 		return *action;
 	return set->default_action;
 }
 
-/* watched says whether the current task's traffic is wanted, and counts it when it is not. */
-static __always_inline bool watched(const struct settings *set)
+static __always_inline u32 action_of(const struct settings *set, u32 pid)
 {
-	u32 action;
+	return action_in(set, pid, set->filtering ? bpf_get_current_cgroup_id() : 0);
+}
 
-	if (!set->enabled)
-		return false;
-	action = action_of(set, bpf_get_current_pid_tgid() >> 32);
+static __always_inline bool judged(u32 action)
+{
 	if (action == ACTION_INCLUDE)
 		return true;
 	count(action == ACTION_PENDING ? COUNT_PENDING : COUNT_UNWATCHED, 1);
 	return false;
+}
+
+/* watched says whether the current task's traffic is wanted, and counts it when it is not. */
+static __always_inline bool watched(const struct settings *set)
+{
+	return set->enabled && judged(action_of(set, bpf_get_current_pid_tgid() >> 32));
 }
 
 static __always_inline void current_task(struct task_id *id)

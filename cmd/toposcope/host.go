@@ -44,6 +44,7 @@ type host struct {
 	mu  sync.Mutex
 	cfg *config.Config // in force
 
+	specs    []*protocol.Spec // of the protocols that are decoded
 	probe    *probe.Probe
 	labeler  *labeler.Labeler
 	names    *dnsname.Table
@@ -64,9 +65,10 @@ func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
 		log.Warn("remote_write is validated, but this version sends nothing")
 	}
 	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry(), names: dnsname.New(dnsname.Config{})}
+	h.specs = protocol.Select(all.Specs(), cfg.Capture.Protocols)
 	var err error
 	h.probe, err = probe.New(probe.Options{
-		Method: cfg.Capture.Method, RingBytes: f.ringBytes, StatsInterval: h.statsInterval(), Logger: log.With("stage", "capture"),
+		Method: cfg.Capture.Method, DatagramPorts: datagramPorts(h.specs), RingBytes: f.ringBytes, StatsInterval: h.statsInterval(), Logger: log.With("stage", "capture"),
 	})
 	if err != nil {
 		return nil, err
@@ -82,6 +84,17 @@ func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
 	return h, nil
 }
 
+// datagramPorts are the ports at which the servers of protocols are that are spoken over datagrams.
+func datagramPorts(specs []*protocol.Spec) (ports []uint16) {
+	for _, s := range specs {
+		if s.Over != protocol.OverStream {
+			ports = append(ports, s.Ports...)
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
 // statsInterval is how often connections' totals are read: as often as series are written.
 func (h *host) statsInterval() time.Duration {
 	if h.flags.statsInterval > 0 {
@@ -91,19 +104,18 @@ func (h *host) statsInterval() time.Duration {
 }
 
 func (h *host) newStages() error {
-	specs := protocol.Select(all.Specs(), h.cfg.Capture.Protocols)
 	var err error
 	if h.labeler, err = newLabeler(h.cfg, h.probe, h.names, h.log); err != nil {
 		return err
 	}
 	h.topology, err = topology.New(topology.Config{
-		Protocols: specs, Routes: h.cfg.RouteRules(), Limits: h.cfg.Limits.Topology(),
+		Protocols: h.specs, Routes: h.cfg.RouteRules(), Limits: h.cfg.Limits.Topology(),
 		NoInstanceEdges: !h.cfg.Metrics.InstanceEdges, ProcessPID: h.cfg.Metrics.ProcessPID, BusinessLabels: labeler.LabelNames(h.cfg.Labels),
 	}, h.labeler)
 	if err != nil {
 		return err
 	}
-	h.pipeline = pipeline.New(h.probe, specs, protocol.Config{}, h.labeler, h.names, h.topology)
+	h.pipeline = pipeline.New(h.probe, h.specs, protocol.Config{}, h.labeler, h.names, h.topology)
 	collector, err := metrics.New(h.topology, metrics.Sources{
 		Build:    metrics.Build{Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version()},
 		Method:   func() string { return h.probe.Status().Method },

@@ -46,7 +46,7 @@ func registerRun(app *kingpin.Application, logConfig *promslog.Config, commands 
 	c.Flag("storage.tsdb.path", "Data folder.").Default("./data").StringVar(&f.storagePath)
 	c.Flag("storage.tsdb.retention.time", "How long samples are kept.").Default("15d").SetValue(&f.retention)
 	c.Flag("storage.tsdb.min-free-bytes", "Free space below which nothing is written.").Hidden().Default("0").Uint64Var(&f.minFreeDiskBytes)
-	c.Flag("capture.ring-bytes", "Room of all ring buffers together.").Hidden().Default("16777216").IntVar(&f.ringBytes)
+	c.Flag("capture.ring-bytes", "Room of all ring buffers together.").Hidden().Default("33554432").IntVar(&f.ringBytes)
 	c.Flag("capture.stats-interval", "How often connections' totals are read.").Hidden().Default("0").DurationVar(&f.statsInterval)
 	commands[c.FullCommand()] = func(ctx context.Context) error {
 		return run(ctx, f, promslog.New(logConfig))

@@ -28,47 +28,119 @@ func (p *program) close() {
 	p.links = nil
 }
 
-// attach attaches the base and the first way that the host allows. The caller holds p.mu.
+// attach attaches the first way that the host allows, for connections and for datagrams. The caller holds p.mu.
 func (p *Probe) attach() error {
 	clear(p.failures)
-	for _, g := range append(base(), iterators()) {
-		programs, err := p.attachGroup(g)
-		if err != nil {
-			return fmt.Errorf("attaching %s: %w", g.name, explain(err))
-		}
-		p.programs = append(p.programs, programs...)
-	}
-	candidates, err := wayNamed(p.opts.Method)
+	candidates, err := wayNamed(p.opts.Method, ways())
 	if err != nil {
 		return err
 	}
+	if err := p.attachStreams(candidates); err != nil {
+		return err
+	}
+	return p.attachDatagrams()
+}
+
+func (p *Probe) attachStreams(candidates []way) error {
 	var refused []error
 	for _, w := range candidates {
-		programs, err := p.attachWay(w)
-		if err != nil {
-			refused = append(refused, fmt.Errorf("%s: %w", w.name, err))
-			p.log.Debug("This way of capture is not possible here", "method", w.name, "err", err)
-			continue
+		err := p.attachBase(w)
+		if err == nil {
+			err = p.attachWay(w)
 		}
-		p.programs = append(p.programs, programs...)
-		p.method = w.name
-		p.log.Info("Capture is attached", "method", w.name, "by", w.what, "programs", len(p.programs))
-		return nil
+		if err == nil {
+			p.method = w.name
+			p.log.Info("Capture is attached", "method", w.name, "by", w.what, "programs", len(p.programs))
+			return nil
+		}
+		refused = append(refused, fmt.Errorf("%s: %w", w.name, err))
+		p.log.Debug("This way of capture is not possible here", "method", w.name, "err", err)
 	}
 	return fmt.Errorf("no way of capture works on this host: %w", errors.Join(refused...))
 }
 
-func (p *Probe) attachWay(w way) ([]*program, error) {
+// attachBase attaches what goes with every way that hooks into the kernel, once. With packets all of it may be missing: then
+// processes are found by /proc, and connections by their packets.
+func (p *Probe) attachBase(w way) error {
+	if p.untyped != nil && !w.packets {
+		return p.untyped
+	}
+	if w.packets {
+		p.dropPrograms()
+		if p.untyped != nil {
+			return nil
+		}
+		programs, err := p.attachGroup(processGroup())
+		if err != nil {
+			p.log.Warn("Processes are not followed; who they are is read from /proc, and short-lived ones may stay unknown", "err", explain(err))
+		}
+		p.programs = programs
+		return nil
+	}
+	if p.programs != nil {
+		return nil
+	}
+	for _, g := range []group{processGroup(), sockets(), iterators()} {
+		programs, err := p.attachGroup(g)
+		if err != nil {
+			p.dropPrograms()
+			return fmt.Errorf("attaching %s: %w", g.name, explain(err))
+		}
+		p.programs = append(p.programs, programs...)
+	}
+	return nil
+}
+
+func (p *Probe) dropPrograms() {
+	closeAll(p.programs)
+	p.programs = nil
+}
+
+// attachWay attaches a way's groups, all or none.
+func (p *Probe) attachWay(w way) error {
 	var all []*program
 	for _, g := range w.groups {
 		programs, err := p.attachGroup(g)
 		if err != nil {
 			closeAll(all)
-			return nil, explain(err)
+			return explain(err)
 		}
 		all = append(all, programs...)
 	}
-	return all, nil
+	if w.packets && p.packets.nets.Load() == nil {
+		if err := p.openNamespaces(w.streams); err != nil {
+			closeAll(all)
+			return explain(err)
+		}
+	}
+	p.programs = append(p.programs, all...)
+	return nil
+}
+
+// attachDatagrams attaches the way of datagrams that goes with the way of connections. That none works is no reason to end.
+func (p *Probe) attachDatagrams() error {
+	streams := p.packets.nets.Load() != nil
+	if len(p.opts.DatagramPorts) == 0 {
+		return p.wantPackets(false, streams)
+	}
+	candidates := datagramWays(p.method)
+	if p.opts.Datagrams != "auto" {
+		var err error
+		if candidates, err = wayNamed(p.opts.Datagrams, allDatagramWays()); err != nil {
+			return err
+		}
+	}
+	for _, w := range candidates {
+		err := p.attachWay(w)
+		if err == nil {
+			p.datagrams = w.name
+			p.log.Info("Capture of datagrams is attached", "method", w.name, "by", w.what)
+			return p.wantPackets(w.packets, streams)
+		}
+		p.failures["datagrams by "+w.name] = err
+		p.log.Warn("This way of capturing datagrams is not possible here", "method", w.name, "err", err)
+	}
+	return p.wantPackets(false, streams)
 }
 
 // attachGroup loads and attaches a group. An optional program that fails is reported, and the rest runs.
@@ -147,11 +219,16 @@ func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*pr
 	some := spec.Copy()
 	maps.DeleteFunc(some.Programs, func(k string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, k) })
 	replacements := map[string]*ebpf.Map{}
-	for m := range some.Maps {
-		if shared, ok := p.maps[m]; ok {
-			some.Maps[m].MaxEntries = shared.MaxEntries() // some were sized for this host
-			replacements[m] = shared
+	for name, m := range some.Maps {
+		if strings.HasPrefix(name, ".") {
+			continue // an object's own data section
 		}
+		shared, err := p.share(name, m)
+		if err != nil {
+			return nil, err
+		}
+		m.MaxEntries = shared.MaxEntries() // some were sized for this host
+		replacements[name] = shared
 	}
 	coll, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: replacements})
 	if err != nil {
@@ -190,6 +267,12 @@ func attachBySection(spec *ebpf.ProgramSpec, prog *ebpf.Program) (link.Link, err
 	switch {
 	case spec.Type == ebpf.Tracing && spec.AttachType == ebpf.AttachTraceIter:
 		return nil, nil // opened when it is run
+	case spec.Type == ebpf.CGroupSKB, spec.Type == ebpf.CGroupSock, spec.Type == ebpf.CGroupSockAddr:
+		root, err := rootCgroup()
+		if err != nil {
+			return nil, err
+		}
+		return link.AttachCgroup(link.CgroupOptions{Path: root, Attach: spec.AttachType, Program: prog})
 	case spec.Type == ebpf.Tracing:
 		return link.AttachTracing(link.TracingOptions{Program: prog})
 	case strings.HasPrefix(spec.SectionName, "kretprobe/"):
@@ -207,9 +290,9 @@ const retprobes = 4096
 
 // detach ends every program. The caller holds p.mu.
 func (p *Probe) detach() {
-	closeAll(p.programs)
-	p.programs = nil
-	p.method = ""
+	p.closeNamespaces()
+	p.dropPrograms()
+	p.method, p.datagrams = "", ""
 	p.enabled = false
 }
 

@@ -68,6 +68,7 @@ func (p *Probe) watchTotals(ctx context.Context) error {
 		if p.Enabled() {
 			p.readTotals()
 			p.readQueues()
+			p.tellPacketTotals()
 		}
 		if err := p.clock.Sync(); err != nil {
 			return err
@@ -144,6 +145,12 @@ func (p *Probe) fetchCloses() {
 	}
 }
 
+func (p *Probe) tellPacketTotals() {
+	for _, s := range p.shards {
+		s.post(func(s *shard) { s.packets.totals(time.Now()) })
+	}
+}
+
 func (p *Probe) readQueues() {
 	b, err := p.iterate(bpf.SocketsProgListenerQueues, bpf.SocketsMapListeners)
 	if err != nil {
@@ -166,7 +173,7 @@ func (p *Probe) readQueues() {
 func (p *Probe) iterate(name, over string) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.enabled {
+	if !p.enabled || p.method == packetMethod {
 		return nil, nil
 	}
 	b, err := p.runIterator(name, over)

@@ -76,7 +76,7 @@ func (r *recorder) Handle(ev event.Event) {
 		c.sent[ev.Dir].Write(ev.Data)
 		c.tail += string(ev.Tail)
 		if len(ev.Data) > 0 {
-			c.parts[ev.Dir] = append(c.parts[ev.Dir], part{ev.Off, bytes.Clone(ev.Data)})
+			c.parts[ev.Dir] = append(c.parts[ev.Dir], part{ev.Off, ev.Size, bytes.Clone(ev.Data), len(ev.Tail)})
 		}
 		c.size[ev.Dir] += uint64(ev.Size)
 		if ev.Size > 0 {
@@ -136,7 +136,9 @@ func captureWith(t *testing.T, opts probe.Options) (*recorder, *probe.Probe) {
 // part is what was copied of a call.
 type part struct {
 	off  uint64
+	size int
 	data []byte
+	tail int // bytes
 }
 
 type nobody struct{}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
@@ -73,7 +74,9 @@ func (p *Probe) makeReaders() error {
 		if err != nil {
 			return fmt.Errorf("opening ring %d: %w", i, err)
 		}
-		p.shards = append(p.shards, newShard(reader, p.clock, p.procs, p.log))
+		s := newShard(reader, p.clock, p.procs, p.log)
+		s.packets = newIntake(i, p.opts.DatagramPorts, p, p.clock, p.log)
+		p.shards = append(p.shards, s)
 	}
 	return nil
 }
@@ -112,7 +115,10 @@ func (p *Probe) forgetConns() error {
 	}
 	for _, s := range p.shards {
 		s.post(func(s *shard) {
-			s.whenRead(func() { s.closeMissing(nil, event.ConnID(last), math.MaxUint64) })
+			s.whenRead(func() {
+				s.closeMissing(nil, event.ConnID(last), math.MaxUint64)
+				s.packets.closeAll(time.Now())
+			})
 		})
 	}
 	return nil

@@ -38,6 +38,12 @@ type Options struct {
 	UndecidedHead int
 	// StatsInterval is how often connections' totals and accept queues are read (15 s).
 	StatsInterval time.Duration
+	// DatagramPorts are the ports of servers whose datagrams are captured; without any, none are. Datagrams is the name of a way
+	// to see them, or "auto" (default): the one that goes with Method, or the best that this host allows.
+	DatagramPorts []uint16
+	Datagrams     string
+	// MaxNamespaces is how many network namespaces are captured where that takes a socket in each (1,024).
+	MaxNamespaces int
 	// Self is the PID whose traffic is left out (this process's).
 	Self   int
 	Logger *slog.Logger
@@ -55,11 +61,15 @@ type Probe struct {
 	procs  *processReader
 
 	verdicts *verdictTable
+	packets  packets
+	untyped  error // why no program that needs the kernel's types can be loaded
 
 	mu       sync.Mutex // guards what follows: attaching, detaching and asking
 	programs []*program
 	method   string
-	enabled  bool
+	// datagrams is the way that datagrams are captured by, "" for none.
+	datagrams string
+	enabled   bool
 	// filtering and unlisted are the filter in force; see WatchBy.
 	filtering bool
 	unlisted  Action
@@ -73,14 +83,14 @@ type Probe struct {
 // New makes the maps and rings. Nothing is attached before Run. The error names what the host refuses and the remedy.
 func New(opts Options) (*Probe, error) {
 	opts = withDefaults(opts)
-	if _, err := wayNamed(opts.Method); err != nil {
+	if _, err := wayNamed(opts.Method, ways()); err != nil {
 		return nil, err
+	}
+	if _, err := wayNamed(opts.Datagrams, allDatagramWays()); err != nil {
+		return nil, fmt.Errorf("datagrams: %w", err)
 	}
 	if os.Geteuid() != 0 {
 		return nil, errors.New("capture loads programs into the kernel, which takes root: run as root")
-	}
-	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return nil, errors.New("capture needs the kernel's type information at /sys/kernel/btf/vmlinux: use a kernel built with CONFIG_DEBUG_INFO_BTF")
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 account maps to: %w", err)
@@ -90,6 +100,9 @@ func New(opts Options) (*Probe, error) {
 		return nil, err
 	}
 	p := &Probe{opts: opts, log: opts.Logger, clock: clock, failures: map[string]error{}}
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		p.untyped = errors.New("the kernel's type information is missing at /sys/kernel/btf/vmlinux: use a kernel built with CONFIG_DEBUG_INFO_BTF")
+	}
 	if err := p.makeMaps(); err != nil {
 		p.Close()
 		return nil, err
@@ -111,7 +124,7 @@ func (p *Probe) Run(ctx context.Context, handlers []Handler, processes ring.Proc
 		return fmt.Errorf("running capture: %d handlers for %d shards, or run twice", len(handlers), len(p.shards))
 	}
 	defer p.Close()
-	p.procs.to = processes
+	p.procs.to = newcomers{processes, p}
 	group, ctx := errgroup.WithContext(ctx)
 	for i, s := range p.shards {
 		group.Go(func() error { return s.run(ctx, handlers[i]) })
@@ -151,6 +164,7 @@ func (p *Probe) close() {
 	for _, m := range p.maps {
 		m.Close()
 	}
+	p.packets.close()
 }
 
 // Enabled says whether programs are attached.
@@ -187,6 +201,9 @@ func (p *Probe) SetEnabled(_ context.Context, on bool) error {
 		return errors.Join(err, p.forgetConns())
 	}
 	p.enabled = true
+	if p.method == packetMethod {
+		return nil // they are found by their packets
+	}
 	return p.findExisting()
 }
 
@@ -207,6 +224,12 @@ func (p *Probe) Ready() error {
 func withDefaults(o Options) Options {
 	if o.Method == "" {
 		o.Method = "auto"
+	}
+	if o.Datagrams == "" {
+		o.Datagrams = "auto"
+	}
+	if o.MaxNamespaces <= 0 {
+		o.MaxNamespaces = 1024
 	}
 	if o.RingBytes <= 0 {
 		o.RingBytes = 16 << 20

@@ -27,6 +27,7 @@ type shard struct {
 	procs   *processReader
 	log     *slog.Logger
 	posted  chan func(*shard) // work for the shard's goroutine from others
+	packets *intake
 
 	handler Handler
 	open    map[event.ConnID]uint64 // by their order of opening
@@ -60,6 +61,7 @@ func (s *shard) post(f func(*shard)) bool {
 
 func (s *shard) run(ctx context.Context, h Handler) error {
 	s.handler = h
+	s.packets.handle = h.Handle
 	stop := context.AfterFunc(ctx, func() { s.reader.SetDeadline(time.Unix(1, 0)); _ = s.reader.Flush() })
 	defer stop()
 	record := ringbuf.Record{RawSample: make([]byte, 64<<10)}
@@ -70,10 +72,16 @@ func (s *shard) run(ctx context.Context, h Handler) error {
 		}
 		s.procs.drain(ring.Now() - uint64(2*pollInterval)) // what is younger may be ahead of another shard's bytes
 		s.work()
-		h.Tick(time.Now())
+		now := time.Now()
+		s.packets.tick(now)
+		h.Tick(now)
 	}
 	return nil
 }
+
+// disorder is by how much process records may be out of order: their time is taken before their room in the ring. One that is told
+// too early does no harm, since whose bytes they were is asked by their time.
+const disorder = 5 * time.Millisecond
 
 // batch is how many records may be read before the clock is looked at again.
 const batch = 1024
@@ -90,7 +98,7 @@ func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
 		default:
 			return err
 		}
-		s.procs.drain(ring.Time(record.RawSample)) // a process is known before its first bytes are handled
+		s.procs.drain(ring.Time(record.RawSample) + uint64(disorder)) // a process is known before its first bytes are handled
 		s.take(record.RawSample)
 		if len(s.awaited) > 0 {
 			s.tookBytes((len(record.RawSample) + recordHeader + 7) &^ 7)
@@ -100,6 +108,10 @@ func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
 }
 
 func (s *shard) take(record []byte) {
+	if ring.IsPacket(record) {
+		s.packets.take(record)
+		return
+	}
 	ev, err := s.decoder.Decode(record)
 	if err != nil {
 		if s.bad++; s.bad == 1 {

@@ -13,8 +13,12 @@ type Counters struct {
 	// Lost is by stage: the label of toposcope_events_lost_total.
 	Lost map[string]uint64
 	// Unwatched, Pending and Refused are calls of which nothing was copied: excluded by the filter, not judged yet, on a
-	// connection of no interest.
+	// connection of no interest. Unwatched counts too the connections and sockets whose packets were copied before it was known
+	// whose they are, and dropped then.
 	Unwatched, Pending, Refused uint64
+	// Foreign are packets that the socket filter let be because they are forwarded, Copies those that it had seen on another
+	// interface.
+	Foreign, Copies uint64
 }
 
 // Counters reads the kernel's counters.
@@ -39,17 +43,22 @@ func (p *Probe) Counters() (Counters, error) {
 		"connections": read(bpf.SocketsCounterCOUNT_LOST_CONNS),
 		"processes":   read(bpf.SocketsCounterCOUNT_LOST_PROCESS),
 	}
-	c.Unwatched = read(bpf.SocketsCounterCOUNT_UNWATCHED)
+	c.Unwatched = read(bpf.SocketsCounterCOUNT_UNWATCHED) + p.packets.unwatched.Load()
 	c.Pending = read(bpf.SocketsCounterCOUNT_PENDING)
 	c.Refused = read(bpf.SocketsCounterCOUNT_REFUSED)
+	c.Foreign = read(bpf.SocketsCounterCOUNT_FOREIGN)
+	c.Copies = read(bpf.SocketsCounterCOUNT_COPIES)
 	return c, err
 }
 
 // Status is what capture is doing.
 type Status struct {
 	Enabled bool
-	// Method is the way in force, "" when none is.
-	Method string
+	// Method is the way in force, "" when none is; Datagrams the way that datagrams are captured by.
+	Method, Datagrams string
+	// Namespaces are the network namespaces that packets are captured in, where that takes a socket in each; NamespacesLeftOut
+	// those with watched processes that have none.
+	Namespaces, NamespacesLeftOut int
 	// Programs says of each program whether it is attached; Failures why not.
 	Programs map[string]bool
 	Failures map[string]string
@@ -59,13 +68,17 @@ type Status struct {
 func (p *Probe) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Status{Enabled: p.enabled, Method: p.method, Programs: map[string]bool{}, Failures: map[string]string{}}
+	s := Status{Enabled: p.enabled, Method: p.method, Datagrams: p.datagrams, Programs: map[string]bool{}, Failures: map[string]string{}}
 	for name, err := range p.failures {
 		s.Programs[name] = false
 		s.Failures[name] = err.Error()
 	}
 	for _, pr := range p.programs {
 		s.Programs[pr.name] = true
+	}
+	if m := p.packets.nets.Load(); m != nil {
+		s.Namespaces, s.NamespacesLeftOut = m.counts()
+		s.Programs[bpf.PacketProgPacketFilter] = s.Namespaces > 0
 	}
 	return s
 }

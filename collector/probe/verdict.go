@@ -2,7 +2,6 @@ package probe
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -49,23 +48,43 @@ func (t *verdictTable) close() {
 
 // Limits of what the kernel copies of one call, as bpf/include/event.h has them.
 const (
-	maxHead = 16384
-	maxTail = 256
+	maxHead  = 16384
+	maxTail  = 256
+	maxWhole = 262144
 )
 
 // Copy tells the kernel how many bytes of each turn of conn to copy: head from the start, tail from the end of a call that was
 // cut. Call it from the goroutine of conn's shard.
 func (p *Probe) Copy(conn event.ConnID, head, tail int) {
+	if isPacketConn(conn) {
+		p.refusePacketConn(conn, false) // packets are copied whole
+		return
+	}
 	p.verdicts.set(conn, bpf.SocketsVerdict{Head: uint32(min(head, maxHead)), Tail: uint16(min(tail, maxTail))})
 }
 
-// CopyAll tells the kernel to copy as much of each call as one record can hold, for a protocol that cannot skip what it has not
-// seen. Call it from the goroutine of conn's shard.
+// CopyAll tells the kernel to copy 256 KiB of each call, or an eighth of a ring when that is less, for a protocol that cannot skip
+// what it has not seen. Call it from the goroutine of conn's shard.
 func (p *Probe) CopyAll(conn event.ConnID) {
-	p.verdicts.set(conn, bpf.SocketsVerdict{Head: math.MaxUint32})
+	if isPacketConn(conn) {
+		p.refusePacketConn(conn, false)
+		return
+	}
+	// More than maxHead is what makes it a limit of each call instead of each turn.
+	p.verdicts.set(conn, bpf.SocketsVerdict{Head: max(min(maxWhole, p.ringSize()/8), maxHead+1)})
 }
 
 // Refuse tells the kernel to send nothing more of conn. Call it from the goroutine of conn's shard.
 func (p *Probe) Refuse(conn event.ConnID) {
+	if isPacketConn(conn) {
+		p.refusePacketConn(conn, true)
+		return
+	}
 	p.verdicts.set(conn, bpf.SocketsVerdict{Refused: 1})
+}
+
+func (p *Probe) refusePacketConn(conn event.ConnID, on bool) {
+	if i := shardOfPacketConn(conn); i < len(p.shards) {
+		p.shards[i].packets.refuse(conn, on)
+	}
 }

@@ -32,6 +32,8 @@ func (p *Probe) filter(on bool, unlisted Action) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.filtering, p.unlisted = on, unlisted
+	p.packets.filter.Store(&filterState{on, unlisted})
+	p.packets.version.Add(1)
 	p.procs.hurry.Store(on)
 	return p.writeSettings(p.enabled)
 }
@@ -41,6 +43,7 @@ func (p *Probe) WatchPID(pid uint32, a Action) error {
 	if err := p.maps[bpf.SocketsMapWatchedPids].Put(pid, uint8(a)); err != nil {
 		return fmt.Errorf("writing process %d to the watch map: %w", pid, err)
 	}
+	p.packets.version.Add(1)
 	return nil
 }
 
@@ -49,6 +52,7 @@ func (p *Probe) ForgetPID(pid uint32) error {
 	if err := p.maps[bpf.SocketsMapWatchedPids].Delete(pid); ignoreMissing(err) != nil {
 		return fmt.Errorf("removing process %d from the watch map: %w", pid, err)
 	}
+	p.packets.version.Add(1)
 	return nil
 }
 
@@ -99,8 +103,8 @@ func CheckWays() ([]WayCheck, error) {
 	var checks []WayCheck
 	for _, w := range ways() {
 		clear(p.failures)
-		programs, err := p.attachWay(w)
-		closeAll(programs)
+		err := p.attachWay(w)
+		p.detach()
 		c := WayCheck{Name: w.name, What: w.what, Err: err}
 		if err == nil {
 			c.Missing = maps.Clone(p.failures)

@@ -30,6 +30,8 @@ type way struct {
 	name   string
 	what   string
 	groups []group
+	// packets is set where packets are seen, by the socket filter; streams where it is for connections too.
+	packets, streams bool
 }
 
 func programs(names ...string) (list []attachment) {
@@ -46,15 +48,15 @@ func optional(names ...string) (list []attachment) {
 	return list
 }
 
-// base is attached whatever the way.
-func base() []group {
-	return []group{
-		{"process", bpf.LoadProcess, programs("process_exec", "process_fork", "process_exit")},
-		{"sockets", bpf.LoadSockets, programs("socket_state", "socket_destroyed")},
-	}
+func processGroup() group {
+	return group{"process", bpf.LoadProcess, programs("process_exec", "process_fork", "process_exit")}
 }
 
-// iterators are loaded with base and run on demand.
+func sockets() group {
+	return group{"sockets", bpf.LoadSockets, programs("socket_state", "socket_destroyed")}
+}
+
+// iterators are loaded with sockets and run on demand.
 func iterators() group {
 	return group{"iterators", bpf.LoadSockets, programs("existing_sockets", "conn_totals", "listener_queues")}
 }
@@ -63,24 +65,62 @@ func accepts() group {
 	return group{"accept", bpf.LoadAccept, []attachment{{program: "was_accepted", syscalls: []string{"sys_exit_accept", "sys_exit_accept4"}}}}
 }
 
+// packetMethod is the last way, for connections and for datagrams.
+const packetMethod = "packet"
+
 // ways in the order of preference.
 func ways() []way {
 	return []way{
-		{"fexit", "BPF trampolines on the socket functions", []group{{
+		{name: "fexit", what: "BPF trampolines on the socket functions", groups: []group{{
 			"fexit", bpf.LoadFexit,
 			slices.Concat(programs("fexit_send", "fentry_send", "fexit_receive", "fentry_receive", "fexit_accept"),
 				optional("fexit_sendpage", "fentry_sendpage", "fexit_splice", "fentry_splice")),
 		}}},
-		{"kprobe", "kprobes on the socket functions", []group{{
+		{name: "kprobe", what: "kprobes on the socket functions", groups: []group{{
 			"kprobe", bpf.LoadKprobe,
 			slices.Concat(programs("kretprobe_send", "kprobe_send", "kretprobe_receive", "kprobe_receive", "kretprobe_accept"),
 				optional("kretprobe_sendpage", "kprobe_sendpage", "kretprobe_splice", "kprobe_splice")),
 		}}},
-		{"tracepoint", "socket tracepoints", []group{{
+		{name: "tracepoint", what: "socket tracepoints", groups: []group{{
 			"tracepoint", bpf.LoadTracepoint,
 			programs("tracepoint_sent", "tracepoint_send", "tracepoint_receive", "tracepoint_consumed"),
 		}, accepts()}},
-		{"syscall", "system call tracepoints", []group{{"syscall", bpf.LoadSyscall, syscalls()}, accepts()}},
+		{name: "syscall", what: "system call tracepoints", groups: []group{{"syscall", bpf.LoadSyscall, syscalls()}, accepts()}},
+		{name: packetMethod, what: "a socket filter in each network namespace; no tasks, no accepts", packets: true, streams: true},
+	}
+}
+
+// datagramWays are the ways to see datagrams that go with a way to see connections, in the order of preference.
+func datagramWays(method string) []way {
+	var list []way
+	for _, w := range allDatagramWays() {
+		if w.name == method || w.name == "cgroup" || w.packets {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+func allDatagramWays() []way {
+	return []way{
+		{name: "fexit", what: "BPF trampolines on the functions of UDP", groups: []group{{
+			"udp by fexit", bpf.LoadUdp,
+			slices.Concat(programs("fentry_udp_send4", "fentry_udp_receive4", "fentry_udp_consumed"),
+				optional("fentry_udp_send6", "fentry_udp_receive6")),
+		}}},
+		{name: "kprobe", what: "kprobes on the functions of UDP", groups: []group{{
+			"udp by kprobe", bpf.LoadUdp,
+			slices.Concat(programs("kprobe_udp_send4", "kprobe_udp_receive4", "kprobe_udp_consumed"),
+				optional("kprobe_udp_send6", "kprobe_udp_receive6")),
+		}}},
+		{name: "cgroup", what: "hooks of the root cgroup between sockets and network", groups: []group{{
+			"datagram", bpf.LoadDatagram,
+			slices.Concat(programs("datagram_sent", "datagram_received"),
+				optional("socket_bound4", "socket_bound6", "names_peer4", "names_peer6")),
+		}}},
+		{name: packetMethod, what: "a socket filter in each network namespace", packets: true, groups: []group{{
+			"sender", bpf.LoadPacket, optional("datagram_sender"),
+		}}},
 	}
 }
 
@@ -110,9 +150,8 @@ func syscalls() []attachment {
 	}
 }
 
-// wayNamed returns the ways to try for a configured method.
-func wayNamed(method string) ([]way, error) {
-	all := ways()
+// wayNamed returns those of all ways to try for a configured method.
+func wayNamed(method string, all []way) ([]way, error) {
 	if method == "auto" {
 		return all, nil
 	}

@@ -255,6 +255,12 @@ func address(words [2]uint64) netip.Addr {
 	return netip.AddrFrom16(b).Unmap()
 }
 
+// Words is an address as the kernel's maps and records have it.
+func Words(a netip.Addr) [2]uint64 {
+	b := a.As16()
+	return [2]uint64{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
+}
+
 func text(chars []int8) string {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(chars))), len(chars))
 	if i := bytes.IndexByte(b, 0); i >= 0 {

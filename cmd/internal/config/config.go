@@ -63,7 +63,9 @@ type Capture struct {
 }
 
 // Methods are the ways of capture; auto takes the best that the host allows.
-func Methods() []string { return []string{"auto", "fexit", "kprobe", "tracepoint", "syscall"} }
+func Methods() []string {
+	return []string{"auto", "fexit", "kprobe", "tracepoint", "syscall", "packet"}
+}
 
 // maxPayload bounds Capture.PayloadLimit: it is kept for each exchange that is shown.
 const maxPayload = 64 << 10

@@ -38,7 +38,7 @@ var bad = map[string]string{
 	"duration_zero":             `:2: global.scrape_interval: 0s is not above 0`,
 	"external_label":            `:4: global.external_labels.bad-name: "bad-name" is not a label name`,
 	"external_label_reserved":   `:2: global.external_labels.__name__: a label name that begins with __ is reserved`,
-	"method":                    `:2: capture.method: "magic" is none of auto, fexit, kprobe, tracepoint, syscall`,
+	"method":                    `:2: capture.method: "magic" is none of auto, fexit, kprobe, tracepoint, syscall, packet`,
 	"protocol":                  `:4: capture.protocols[1]: "gopher" is none of http, http2, grpc, mysql, mongodb, dns`,
 	"protocol_twice":            `:2: capture.protocols[2]: "http" is there twice`,
 	"protocols_none":            `:2: capture.protocols: without a protocol nothing is decoded; leave the key out for all`,
