@@ -42,7 +42,7 @@ func testClients(t *testing.T, s *toposcope) {
 func expand(args []string, address string) []string {
 	expanded := make([]string, len(args))
 	for i, a := range args {
-		expanded[i] = strings.ReplaceAll(a, "ADDRESS", address)
+		expanded[i] = strings.NewReplacer("ADDRESS", address, "TOOLS", tools).Replace(a)
 	}
 	return expanded
 }

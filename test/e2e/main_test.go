@@ -18,7 +18,7 @@ var (
 )
 
 var (
-	// tools is where TestMain has built the load generator and the Go server.
+	// tools is where TestMain has built our load generators and servers.
 	tools string
 	// namespace is the service namespace of all that the tests start, so that two runs on one host do not count each other's.
 	namespace = fmt.Sprintf("e2e-%d", os.Getpid())
@@ -57,10 +57,11 @@ func runAll(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	build := exec.Command("go", "build", "-o", dir+"/", "../load/httpload", "../load/httpserve")
+	build := exec.Command("go", "build", "-o", dir+"/", "../load/httpload", "../load/httpserve", "../load/grpcload", "../load/grpcserve",
+		"../load/resolve", "../load/coredns")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "building the load generator: %v\n%s", err, out)
+		fmt.Fprintf(os.Stderr, "building the load generators: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
@@ -102,6 +103,17 @@ func requireHost(t *testing.T, programs ...string) string {
 		t.Skip(err)
 	}
 	return path
+}
+
+// requireFile skips t where a file is missing that remedy makes.
+func requireFile(t *testing.T, path, remedy string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%v: %s", err, remedy)
+		}
+		t.Skipf("%v: %s", err, remedy)
+	}
 }
 
 // forEachMethod runs test by every way of capture that is to be tested.

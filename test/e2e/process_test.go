@@ -111,7 +111,17 @@ func (g *generator) report(t *testing.T) *load.Report {
 // startServer starts a server that ends with t.
 func startServer(t *testing.T, c servers.Config) *servers.Server {
 	t.Helper()
-	c.Dir, c.Program = t.TempDir(), filepath.Join(tools, "httpserve")
+	c.Dir = t.TempDir()
+	switch c.Kind {
+	case servers.GRPC, servers.GRPCWeb:
+		c.Program = filepath.Join(tools, "grpcserve")
+	case servers.GRPCNode:
+		c.Program = nodeScript("grpc.mjs")
+	case servers.CoreDNS:
+		c.Program = filepath.Join(tools, "coredns")
+	default:
+		c.Program = filepath.Join(tools, "httpserve")
+	}
 	s, err := servers.Start(c)
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
-// Package servers starts the HTTP servers that Toposcope is tested against: Go, Python, Node and nginx, each a process of its own on a free
-// port.
+// Package servers starts the servers that Toposcope is tested against, each a process of its own: HTTP servers of Go, Python, Node
+// and nginx, HTTP/2 servers of nghttp2, gRPC servers of Go and Node, and the name servers dnsmasq, unbound and CoreDNS.
 package servers
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-//go:embed server.py server.js nginx.conf.tmpl
+//go:embed server.py server.js *.tmpl
 var files embed.FS
 
 // Kind is a program that serves.
@@ -30,6 +30,19 @@ const (
 	Python Kind = "python"
 	Node   Kind = "node"
 	Nginx  Kind = "nginx"
+
+	// Nghttpx is a proxy that takes HTTP/1.1, HTTP/2 with prior knowledge, and the upgrade from one to the other.
+	Nghttpx Kind = "nghttpx"
+	// Nghttpd serves files over HTTP/2 with prior knowledge; it pads, pushes and adds trailers.
+	Nghttpd Kind = "nghttpd"
+	// GRPC is grpcserve, GRPCWeb the same with -web, GRPCNode grpc.mjs: all serve what package rpc says.
+	GRPC     Kind = "grpc"
+	GRPCWeb  Kind = "grpc-web"
+	GRPCNode Kind = "grpc-node"
+	// Dnsmasq, Unbound and CoreDNS serve the names that nameserver.go lists.
+	Dnsmasq Kind = "dnsmasq"
+	Unbound Kind = "unbound"
+	CoreDNS Kind = "coredns"
 )
 
 // StaticPath is where nginx serves a file of 1 MiB.
@@ -43,14 +56,19 @@ type Config struct {
 	Kind Kind
 	// Name is set as OTEL_SERVICE_NAME, except for nginx, which is always "nginx".
 	Name string
-	// Listen is the address; "" is a free port of 127.0.0.1.
+	// Listen is the address; "" is a free port of 127.0.0.1. A name server needs one.
 	Listen string
-	// Backend is the host:port of the server behind nginx.
+	// Backend is the host:port of the server behind nginx, nghttpx (which may have parameters after it) or dnsmasq.
 	Backend string
 	// Dir is an empty folder for the server's files.
 	Dir string
-	// Program is the path of httpserve, for Kind Go.
+	// Program is the path of httpserve for Kind Go, of grpcserve for GRPC and GRPCWeb, of grpc.mjs for GRPCNode, of coredns for
+	// CoreDNS.
 	Program string
+	// Args are further arguments, for Nghttpx and Nghttpd.
+	Args []string
+	// Inside, if any, is a command that runs the command that follows it, as "ip netns exec NAME" does.
+	Inside []string
 }
 
 // Server is a running server.
@@ -69,15 +87,25 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing %s: %w", c.Kind, err)
 	}
+	if len(c.Inside) > 0 {
+		cmd = exec.Command(c.Inside[0], append(c.Inside[1:len(c.Inside):len(c.Inside)], cmd.Args...)...)
+	}
 	// A group of its own, so that Stop reaches the workers also.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Env = environment(&c)
 	cmd.Stderr = os.Stderr
 	s := &Server{cmd: cmd, exited: make(chan struct{})}
-	if c.Kind == Nginx {
+	switch c.Kind {
+	case Nginx:
 		s.Address = c.Listen
 		err = s.startNginx(filepath.Join(c.Dir, "nginx.pid"))
-	} else {
+	case Nghttpx, Nghttpd:
+		s.Address = c.Listen
+		err = s.startSilent("tcp")
+	case Dnsmasq, Unbound, CoreDNS:
+		s.Address = c.Listen
+		err = s.startSilent("udp", "tcp")
+	default:
 		err = s.startTalking()
 	}
 	if err != nil {
@@ -111,6 +139,16 @@ func command(c *Config) (*exec.Cmd, error) {
 		return exec.Command("node", "--max-http-header-size=131072", script, c.Listen), err
 	case Nginx:
 		return nginx(c)
+	case Nghttpx, Nghttpd:
+		return nghttp2(c)
+	case GRPC:
+		return exec.Command(c.Program, "-listen", c.Listen), nil
+	case GRPCWeb:
+		return exec.Command(c.Program, "-listen", c.Listen, "-web"), nil
+	case GRPCNode:
+		return exec.Command("node", c.Program, "serve", c.Listen), nil
+	case Dnsmasq, Unbound, CoreDNS:
+		return nameServer(c)
 	}
 	return nil, fmt.Errorf("unknown kind %q", c.Kind)
 }
@@ -125,22 +163,14 @@ func unpack(dir, name string) (string, error) {
 }
 
 func nginx(c *Config) (*exec.Cmd, error) {
-	if strings.HasSuffix(c.Listen, ":0") {
-		address, err := freeAddress(c.Listen)
-		if err != nil {
-			return nil, err
-		}
-		c.Listen = address
+	if err := c.choosePort(); err != nil {
+		return nil, err
 	}
 	if c.Backend == "" {
 		c.Backend = "127.0.0.1:1"
 	}
-	conf, err := os.Create(filepath.Join(c.Dir, "nginx.conf"))
+	conf, err := write(filepath.Join(c.Dir, "nginx.conf"), c)
 	if err != nil {
-		return nil, err
-	}
-	defer conf.Close()
-	if err := template.Must(template.ParseFS(files, "nginx.conf.tmpl")).Execute(conf, c); err != nil {
 		return nil, err
 	}
 	static := filepath.Join(c.Dir, StaticPath)
@@ -154,16 +184,31 @@ func nginx(c *Config) (*exec.Cmd, error) {
 	if _, err := exec.LookPath(program); err != nil {
 		program = "/usr/sbin/nginx"
 	}
-	return exec.Command(program, "-p", c.Dir, "-c", conf.Name(), "-e", filepath.Join(c.Dir, "error.log")), nil
+	return exec.Command(program, "-p", c.Dir, "-c", conf, "-e", filepath.Join(c.Dir, "error.log")), nil
 }
 
-func freeAddress(listen string) (string, error) {
-	l, err := net.Listen("tcp", listen)
+// write makes a file of a server's from the template of its name.
+func write(path string, values any) (string, error) {
+	f, err := os.Create(path)
 	if err != nil {
 		return "", err
 	}
+	defer f.Close()
+	return path, template.Must(template.ParseFS(files, filepath.Base(path)+".tmpl")).Execute(f, values)
+}
+
+// choosePort puts a free port in the place of port 0, for servers that do not tell which they took.
+func (c *Config) choosePort() error {
+	if !strings.HasSuffix(c.Listen, ":0") {
+		return nil
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
 	defer l.Close()
-	return l.Addr().String(), nil
+	c.Listen = l.Addr().String()
+	return nil
 }
 
 // startTalking starts a server that prints "listening ADDRESS".

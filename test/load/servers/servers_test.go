@@ -32,7 +32,10 @@ func TestStart(t *testing.T) {
 
 func need(t *testing.T, kind Kind) {
 	t.Helper()
-	program := map[Kind]string{Python: "python3", Node: "node", Nginx: "/usr/sbin/nginx"}[kind]
+	program := map[Kind]string{
+		Python: "python3", Node: "node", Nginx: "/usr/sbin/nginx",
+		Nghttpx: "nghttpx", Nghttpd: "nghttpd", Dnsmasq: "dnsmasq", Unbound: "unbound", CoreDNS: "dig",
+	}[kind]
 	if program == "" {
 		return
 	}
