@@ -292,13 +292,14 @@ int existing_servers(struct bpf_iter__task_file *ctx)
 {
 	struct packet_settings *wanted = get_packet_settings();
 	struct task_struct *holder = ctx->task;
+	struct file *file = ctx->file;
 	struct task_id *task;
 	struct socket *sock;
 	struct sock *sk;
 
-	if (!ctx->file || !holder || !wanted)
+	if (!file || !holder || !wanted)
 		return 0;
-	sock = bpf_sock_from_file(ctx->file);
+	sock = bpf_sock_from_file(file);
 	sk = sock ? sock->sk : NULL;
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_UDP || !is_service(wanted, BPF_CORE_READ(sk, __sk_common.skc_num)))
 		return 0;

@@ -36,6 +36,7 @@ const (
 	DatagramMapWatchedPids       = "watched_pids"
 	DatagramProgDatagramReceived = "datagram_received"
 	DatagramProgDatagramSent     = "datagram_sent"
+	DatagramProgExistingServers  = "existing_servers"
 	DatagramProgNamesPeer4       = "names_peer4"
 	DatagramProgNamesPeer6       = "names_peer6"
 	DatagramProgSocketBound4     = "socket_bound4"
@@ -86,6 +87,7 @@ type DatagramSpecs struct {
 type DatagramProgramSpecs struct {
 	DatagramReceived *ebpf.ProgramSpec `ebpf:"datagram_received"`
 	DatagramSent     *ebpf.ProgramSpec `ebpf:"datagram_sent"`
+	ExistingServers  *ebpf.ProgramSpec `ebpf:"existing_servers"`
 	NamesPeer4       *ebpf.ProgramSpec `ebpf:"names_peer4"`
 	NamesPeer6       *ebpf.ProgramSpec `ebpf:"names_peer6"`
 	SocketBound4     *ebpf.ProgramSpec `ebpf:"socket_bound4"`
@@ -197,6 +199,7 @@ type DatagramVariables struct {
 type DatagramPrograms struct {
 	DatagramReceived *ebpf.Program `ebpf:"datagram_received"`
 	DatagramSent     *ebpf.Program `ebpf:"datagram_sent"`
+	ExistingServers  *ebpf.Program `ebpf:"existing_servers"`
 	NamesPeer4       *ebpf.Program `ebpf:"names_peer4"`
 	NamesPeer6       *ebpf.Program `ebpf:"names_peer6"`
 	SocketBound4     *ebpf.Program `ebpf:"socket_bound4"`
@@ -207,6 +210,7 @@ func (p *DatagramPrograms) Close() error {
 	return _DatagramClose(
 		p.DatagramReceived,
 		p.DatagramSent,
+		p.ExistingServers,
 		p.NamesPeer4,
 		p.NamesPeer6,
 		p.SocketBound4,

@@ -135,12 +135,25 @@ func (p *Probe) attachDatagrams() error {
 		if err == nil {
 			p.datagrams = w.name
 			p.log.Info("Capture of datagrams is attached", "method", w.name, "by", w.what)
-			return p.wantPackets(w.packets, streams)
+			err = p.wantPackets(w.packets, streams)
+			p.findServers()
+			return err
 		}
 		p.failures["datagrams by "+w.name] = err
 		p.log.Warn("This way of capturing datagrams is not possible here", "method", w.name, "err", err)
 	}
 	return p.wantPackets(false, streams)
+}
+
+// findServers notes with the sockets of servers that are there already whose they are, where that is needed.
+func (p *Probe) findServers() {
+	if !p.runs(existingServers) {
+		return
+	}
+	if _, err := p.runIterator(existingServers, ""); err != nil {
+		p.failures[existingServers] = err
+		p.log.Warn("Whose the sockets of servers are will be known from their first answers on", "err", err)
+	}
 }
 
 // attachGroup loads and attaches a group. An optional program that fails is reported, and the rest runs.

@@ -190,11 +190,22 @@ func TestDatagrams(t *testing.T) {
 					return errors.Join(
 						exchanged(r.all(event.RoleClient, 0), event.Sent, n, tasked, to.AddrPort()),
 						exchanged(r.all(event.RoleServer, 0), event.Received, n, true, asked...),
+						served(r, method),
 						r.errors())
 				})
 			})
 		}
 	}
+}
+
+// served wants the task of what servers received, too, where it is known when it comes.
+func served(r *datagrams, method string) error {
+	for _, g := range r.all(event.RoleServer, 0) {
+		if method != "packet" && g.Task.PID != uint32(os.Getpid()) {
+			return fmt.Errorf("server %s %q: task %+v", g.Dir, g.text, g.Task)
+		}
+	}
+	return nil
 }
 
 // exchanged wants n questions and n answers, the questions in direction d, with the peers given and, if tasked, this process as the

@@ -26,6 +26,11 @@ func (p *Probe) runIterator(name, over string) ([]byte, error) {
 	return nil, fmt.Errorf("iterator %s is not loaded", name)
 }
 
+// runs tells whether a program is attached. The caller holds p.mu.
+func (p *Probe) runs(name string) bool {
+	return slices.ContainsFunc(p.programs, func(pr *program) bool { return pr.name == name })
+}
+
 func readIterator(prog *ebpf.Program, over *ebpf.Map) ([]byte, error) {
 	it, err := link.AttachIter(link.IterOptions{Program: prog, Map: over})
 	if err != nil {
@@ -50,7 +55,7 @@ func (p *Probe) findExisting() error {
 		p.failures[bpf.SocketsProgExistingSockets] = err
 		p.log.Warn("Connections that are open already will be known from their next bytes on", "err", err)
 	}
-	if !slices.ContainsFunc(p.programs, func(pr *program) bool { return pr.name == waitingReceives }) {
+	if !p.runs(waitingReceives) {
 		return nil
 	}
 	if _, err := p.runIterator(waitingReceives, ""); err != nil {

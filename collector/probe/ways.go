@@ -116,13 +116,16 @@ func allDatagramWays() []way {
 		{name: "cgroup", what: "hooks of the root cgroup between sockets and network", groups: []group{{
 			"datagram", bpf.LoadDatagram,
 			slices.Concat(programs("datagram_sent", "datagram_received"),
-				optional("socket_bound4", "socket_bound6", "names_peer4", "names_peer6")),
+				optional("socket_bound4", "socket_bound6", "names_peer4", "names_peer6", existingServers)),
 		}}},
 		{name: packetMethod, what: "a socket filter in each network namespace", packets: true, groups: []group{{
 			"sender", bpf.LoadPacket, optional("datagram_sender"),
 		}}},
 	}
 }
+
+// existingServers is an iterator that is run once, before anything is captured.
+const existingServers = "existing_servers"
 
 // waitingReceives is an iterator that is run once, after the others are attached.
 const waitingReceives = "waiting_receives"
