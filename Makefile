@@ -19,7 +19,7 @@ RACE := ./collector/event/... ./collector/packet/... ./collector/replay/... ./co
 RACE_LIVE := ./collector/probe/...
 
 # How long each fuzz target runs in "make test".
-FUZZTIME ?= 10s
+FUZZTIME ?= 4s
 
 STEP := .ci/step
 
@@ -63,7 +63,7 @@ race: ## unit tests under the race detector, without those that link the Prometh
 	@$(STEP) "race detector: capture" env CGO_ENABLED=1 go test -race -count=1 $(RACE_LIVE)
 	@$(STEP) "race detector: demo" sh -c 'cd demo && CGO_ENABLED=1 go test -race -count=1 ./...'
 
-fuzz: ## run each fuzz target for FUZZTIME (10s)
+fuzz: ## run each fuzz target for FUZZTIME (4s)
 	@$(STEP) "fuzz, $(FUZZTIME) each" .ci/fuzz $(FUZZTIME)
 
 test-bpf: build test-kernels ## the BPF programs: layout, crafted input, and the kernels' guest
