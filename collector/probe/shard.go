@@ -185,6 +185,7 @@ type processReader struct {
 	to     ring.Processes
 	record ringbuf.Record
 	hurry  atomic.Bool   // processes are judged: each one that comes waits for its verdict
+	busy   time.Time     // since when the next record is being written
 	held   atomic.Uint64 // time of the record that was read and is not due yet; 0 when there is none
 }
 
@@ -196,7 +197,7 @@ func (p *processReader) drain(until uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		if p.held.Load() == 0 && !p.read() {
+		if p.held.Load() == 0 && !p.next() {
 			return
 		}
 		if p.held.Load() > until {
@@ -230,6 +231,28 @@ func (p *processReader) run(ctx context.Context, ringFD int) error {
 		}
 	}
 	return nil
+}
+
+// patience is for how long a record that has its room and is still being written is waited for: those behind it, of programs that
+// run already, cannot be read before.
+const patience = 3 * time.Millisecond
+
+// next reads the next record, if there is one.
+func (p *processReader) next() bool {
+	for !p.read() {
+		if p.reader.AvailableBytes() == 0 {
+			return false
+		}
+		switch now := time.Now(); {
+		case p.busy.IsZero():
+			p.busy = now
+		case now.Sub(p.busy) > patience:
+			return false // its writer is not to be had; nobody waits for it twice
+		}
+		time.Sleep(patience / 100)
+	}
+	p.busy = time.Time{}
+	return true
 }
 
 // read reads the next record, without waiting for one.
