@@ -2,8 +2,7 @@
 
   dns.py split HOST NAME COUNT   over one TCP connection, each message with its length in pieces of a byte
   dns.py hear GROUP PORT ADDR    joins a multicast group on the interface with ADDR, prints "hearing", and "heard" for each question
-  dns.py call GROUP PORT ADDR NAME COUNT   asks the group, and waits for no answer; every other question wishes for recursion, which
-                                 there is none of, and which resolvers that are not made for multicast ask for nevertheless
+  dns.py call GROUP PORT ADDR NAME COUNT FLAGS   asks the group, with FLAGS in the header, and waits for no answer
 """
 
 import socket
@@ -45,10 +44,10 @@ def hear(address, port, local):
         print("heard", flush=True)
 
 
-def call(address, port, local, name, count):
+def call(address, port, local, name, count, flags):
     s, to = group(address, port, local)
     for i in range(int(count)):
-        s.sendto(question(0 if port == "5353" else i + 1, name, 0x100 * (i % 2)), to)
+        s.sendto(question(0 if port == "5353" else i + 1, name, int(flags, 0)), to)
         time.sleep(0.01)
 
 
