@@ -13,10 +13,10 @@ LDFLAGS  := -s -w \
 # The modules of this repository: the program, the demo, and what only tests need.
 MODULES := . demo test
 
-# Packages tested with -race: ours, without those that link the Prometheus server. What captures on this host is tested so alone, after
-# the others: it waits for what happens, and that takes its time on a busy machine.
+# Packages tested with -race: ours, without those that link the Prometheus server. What captures on this host is tested apart and alone:
+# it waits for what happens, and that takes its time on a busy machine.
 RACE := ./collector/event/... ./collector/packet/... ./collector/replay/... ./collector/ring/... ./protocol/... ./labeler/... ./topology/...
-RACE_LIVE := ./collector/probe/...
+CAPTURE := ./collector/probe/...
 
 # How long each fuzz target runs in "make test".
 FUZZTIME ?= 4s
@@ -55,12 +55,12 @@ test: ## run every test, from a clean clone (as root; installs the Debian packag
 
 unit: build ## unit and acceptance tests of all modules
 	@$(STEP) "unit tests: toposcope" sh -c 'go test -count=1 $$(go list ./... | grep -v /collector/probe)'
+	@$(STEP) "unit tests: capture" go test -count=1 -timeout=30m $(CAPTURE)
 	@$(STEP) "unit tests: demo" sh -c 'cd demo && go test -count=1 ./...'
 	@$(STEP) "unit tests: load generator, house rules" sh -c 'cd test && go test -count=1 ./load/... ./house/... ./bench/... ./golden/...'
 
 race: ## unit tests under the race detector, without those that link the Prometheus server
 	@$(STEP) "race detector" env CGO_ENABLED=1 go test -race -count=1 $(RACE)
-	@$(STEP) "race detector: capture" env CGO_ENABLED=1 go test -race -count=1 $(RACE_LIVE)
 	@$(STEP) "race detector: demo" sh -c 'cd demo && CGO_ENABLED=1 go test -race -count=1 ./...'
 
 fuzz: ## run each fuzz target for FUZZTIME (4s)

@@ -122,7 +122,7 @@ func (p *process) ended(t *testing.T) (lines []string) {
 // captured by the socket filter, which is the last way that Toposcope takes.
 func TestDNS(t *testing.T) {
 	requireHost(t, "dig", "dnsmasq", "unbound", "getent", "node", "python3", "ip", "iptables", "mount")
-	forEachMethod(t, testDNS)
+	bestMethod(t, testDNS)
 	t.Run("packet", func(t *testing.T) { testDNS(t, "packet") })
 }
 

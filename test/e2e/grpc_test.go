@@ -153,7 +153,7 @@ func nodeScript(name string) string { return filepath.Join("..", "node", name) }
 func TestHTTP2(t *testing.T) {
 	requireHost(t, "node", "nghttpx", "nghttpd", "h2load", "nghttp", "curl")
 	requireFile(t, "../node/node_modules/@grpc/grpc-js", "npm --prefix test/node ci")
-	forEachMethod(t, func(t *testing.T, method string) {
+	bestMethod(t, func(t *testing.T, method string) {
 		early := map[string]*caller{}
 		for _, c := range slices.Concat(callCases, olderCases) {
 			if c.before {

@@ -123,6 +123,16 @@ func forEachMethod(t *testing.T, test func(t *testing.T, method string)) {
 	}
 }
 
+// bestMethod runs test by the first of these ways, and with -long by all: what follows capture is the same whichever brought the bytes.
+func bestMethod(t *testing.T, test func(t *testing.T, method string)) {
+	if *long {
+		forEachMethod(t, test)
+		return
+	}
+	method, _, _ := strings.Cut(*methods, ",")
+	t.Run(method, func(t *testing.T) { test(t, method) })
+}
+
 // settle bounds the wait for what was sent to show: a scrape interval of 1 s and a busy machine.
 const settle = 10 * time.Second
 
