@@ -70,9 +70,9 @@ var http2Clients = []http2Client{
 // testHTTP2Clients: plain HTTP/2, through a proxy that speaks HTTP/1.1 behind. Of the proxy's own requests it is known how many there
 // are in all.
 func testHTTP2Clients(t *testing.T, s *toposcope) {
-	// Of a connection that is not known yet the first 512 KiB are copied whole: on a starved machine more than that may have been sent
-	// before it is. Here that is 5 of these at most.
-	if err := os.WriteFile(filepath.Join(tools, "body"), make([]byte, 60_000), 0o644); err != nil {
+	// Of a connection that is not known yet the first 512 KiB are copied whole, both directions together: what each of these clients'
+	// connections carries in all stays below, since a starved machine may take long to know it.
+	if err := os.WriteFile(filepath.Join(tools, "body"), make([]byte, 20_000), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	const name, proxy = "behind-nghttpx", "nghttpx"
