@@ -28,6 +28,7 @@ const (
 	DBCollection           Key = "db.collection.name"
 	DBNamespace            Key = "db.namespace"
 	DBStatusCode           Key = "db.response.status_code"
+	DBQueryText            Key = "db.query.text" // see Options
 	MessagingSystem        Key = "messaging.system"
 	MessagingOperation     Key = "messaging.operation.name"
 	MessagingDestination   Key = "messaging.destination.name"

@@ -267,6 +267,8 @@ func (t *Tracker) gaveUp(c *conn, d event.Dir, req *Message) bool {
 func (m *Message) merge(end *Message) {
 	m.Truncated = m.Truncated || end.Truncated
 	m.Unresolved = m.Unresolved || end.Unresolved
+	m.Waiting = m.Waiting || end.Waiting
+	m.Upkeep = m.Upkeep || end.Upkeep
 	if end.Error != "" {
 		m.Outcome, m.Error = end.Outcome, end.Error
 	}

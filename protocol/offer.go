@@ -6,7 +6,8 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 )
 
-// maxIdleSteps bounds how often a parser may return a message in a row without taking a byte.
+// maxIdleSteps bounds how often a parser may return a message in a row without taking a byte, beyond as often as requests may be
+// outstanding: one frame may end them all.
 const maxIdleSteps = 8
 
 // offer shows v, which continues direction d at its pos, to the parser until it wants more.
@@ -58,7 +59,7 @@ func (t *Tracker) offer(c *conn, d event.Dir, v *view, then Then) {
 		if m == nil {
 			return
 		}
-		if idle++; idle > maxIdleSteps {
+		if idle++; idle > maxIdleSteps+t.cfg.MaxPipelined {
 			t.broken(c, d)
 			return
 		}
@@ -113,7 +114,7 @@ func (t *Tracker) resync(c *conn, d event.Dir, v *view, data []byte, then Then) 
 func (t *Tracker) chunk(c *conn, d event.Dir, v *view, data []byte, then Then) *Chunk {
 	st, ch := &c.dirs[d], &t.ch
 	ch.Dir, ch.Off, ch.Data, ch.Then, ch.Missing = d, st.pos, data, then, 0
-	ch.Request, ch.Message = c.pair.next(), t.scratch
+	ch.Request, ch.Message, ch.pair = c.pair.next(), t.scratch, &c.pair
 	if len(data) > 0 {
 		first, start := v.at(st.pos)
 		ch.First, ch.Last = first.at, first.at

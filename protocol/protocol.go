@@ -116,6 +116,14 @@ type Spec struct {
 	Muted bool
 }
 
+// Options are what the configuration says of the texts that a protocol keeps for display (a statement; never a label).
+type Options struct {
+	// TextLimit is how many bytes of a text are kept, 0 for none.
+	TextLimit int
+	// Values keeps the values in it (the literals of a statement, arguments, documents); else each reads "?".
+	Values bool
+}
+
 // Then says what comes after a Chunk's Data.
 type Then uint8
 
@@ -151,6 +159,16 @@ type Chunk struct {
 	Request *Message
 	// Message is a message that the parser may Reset, fill and return; it is not empty. Only direct callers leave it nil.
 	Message *Message
+
+	pair *pairer
+}
+
+// Asked is, for protocols that pair ByID, the request of that ID which waits for its answer; nil when none is known.
+func (c *Chunk) Asked(id uint64) *Message {
+	if c.pair == nil || !c.pair.byID {
+		return nil
+	}
+	return c.pair.match(id)
 }
 
 // WithMessage returns c or, if that has none, a copy with a Message.
@@ -218,7 +236,7 @@ const (
 	// belong to it.
 	PartHead
 	// PartEnd ends the open message of the same Kind (and ID when pairing ByID). Its Attrs are added to those of the head;
-	// Truncated and Unresolved count, and Outcome and Error when there is an Error. Start does not; Size does only when
+	// Truncated, Unresolved, Waiting and Upkeep count, and Outcome and Error when there is an Error. Start does not; Size does only when
 	// pairing ByID, where messages may be interleaved and only the parser knows which bytes are whose: it is added to the head's.
 	PartEnd
 )
@@ -272,6 +290,15 @@ type Message struct {
 	// Unresolved is set when the message refers to something that was said before capture began, or was lost (a header table,
 	// a prepared statement), so that a name or a status of it reads "unknown". It is counted, never guessed.
 	Unresolved bool
+	// Waiting marks a request that may wait for something to happen before it is answered (BLPOP, a Kafka Fetch, a long poll), or
+	// its answer (a stream of events): how long it took says nothing of the server. It is counted, and is in no latency of an edge.
+	Waiting bool
+	// Upkeep marks a request by which a driver looks after its connection and which no application asked for (a handshake, an
+	// authentication, a heartbeat, the preparation of a statement). One that succeeds has its operation's series and is kept apart from
+	// the requests of its edge.
+	Upkeep bool
+	// Form is the parser's own, of a request: what it must know when the answer comes (see Chunk.Request), such as the command.
+	Form uint64
 	// Task is who read or wrote its first byte; the tracker sets it.
 	Task event.Task
 
@@ -291,6 +318,7 @@ func (m *Message) Reset() {
 	m.Attrs.Reset()
 	m.Start, m.End = time.Time{}, time.Time{}
 	m.Size, m.Truncated = 0, false
+	m.Waiting, m.Upkeep, m.Form = false, false, 0
 	m.Task = event.Task{}
 	m.next, m.prev, m.answer, m.asked, m.doubt, m.partial = nil, nil, nil, nil, false, false
 	m.bytes = 0
@@ -331,6 +359,14 @@ type Exchange struct {
 	Outcome  Outcome
 	Error    string
 }
+
+// Waiting reports whether the exchange's duration is a wait for something to happen; see Message.Waiting.
+func (x *Exchange) Waiting() bool {
+	return x.Request.Waiting || x.Response != nil && x.Response.Waiting
+}
+
+// Upkeep reports whether the exchange is a connection's own upkeep, and succeeded; see Message.Upkeep.
+func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome == OK }
 
 // Start is the time of the request's first byte at the watched end.
 func (x *Exchange) Start() time.Time { return x.Request.Start }
