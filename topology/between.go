@@ -55,6 +55,7 @@ func (e *EdgeState) since(old *EdgeState) EdgeTotals {
 	return EdgeTotals{
 		EdgeKey: e.EdgeKey, Requests: float64(e.Requests - old.Requests), Failed: float64(e.Failed - old.Failed),
 		Rejected: float64(e.Rejected - old.Rejected), Lost: float64(e.Lost - old.Lost),
+		Waiting: float64(e.Waiting - old.Waiting), Upkeep: float64(e.Upkeep - old.Upkeep),
 		SentBytes: float64(e.Sent - old.Sent), ReceivedBytes: float64(e.Received - old.Received),
 		ClientSeconds: e.ClientSeconds.Distribution().Since(old.ClientSeconds.Distribution()),
 		ServerSeconds: e.ServerSeconds.Distribution().Since(old.ServerSeconds.Distribution()),

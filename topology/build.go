@@ -9,13 +9,15 @@ import (
 type EdgeTotals struct {
 	EdgeKey
 	Requests, Failed, Rejected, Lost float64
-	SentBytes, ReceivedBytes         float64
+	// Waiting are some of Requests, Upkeep are none of them.
+	Waiting, Upkeep          float64
+	SentBytes, ReceivedBytes float64
 	// Client and Server are the latencies seen at each end; nil or empty where that end was not watched.
 	ClientSeconds, ServerSeconds *Distribution
 }
 
 // Active says whether anything happened on e.
-func (e *EdgeTotals) Active() bool { return e.Requests > 0 || e.Lost > 0 }
+func (e *EdgeTotals) Active() bool { return e.Requests > 0 || e.Lost > 0 || e.Upkeep > 0 }
 
 // Latency is the one that pages show: the client's where it was seen, since that is what the caller waits for, else the
 // server's.
@@ -32,6 +34,8 @@ func (e *EdgeTotals) add(o *EdgeTotals) {
 	e.Failed += o.Failed
 	e.Rejected += o.Rejected
 	e.Lost += o.Lost
+	e.Waiting += o.Waiting
+	e.Upkeep += o.Upkeep
 	e.SentBytes += o.SentBytes
 	e.ReceivedBytes += o.ReceivedBytes
 	e.ClientSeconds = sum(e.ClientSeconds, o.ClientSeconds)
@@ -194,6 +198,8 @@ func (e *EdgeTotals) edge(seconds float64, id func(ServiceKey) string, retransmi
 		SentBytesPerSecond:     perSecond(e.SentBytes, seconds),
 		ReceivedBytesPerSecond: perSecond(e.ReceivedBytes, seconds),
 		RetransmitsPerSecond:   perSecond(retransmits, seconds),
+		WaitingPerSecond:       perSecond(e.Waiting, seconds),
+		UpkeepPerSecond:        perSecond(e.Upkeep, seconds),
 		Lost:                   e.Lost,
 	}
 }

@@ -27,7 +27,23 @@ type edge struct {
 	requests, failed, rejected uint64
 	lost                       uint64
 	sent, received             uint64
+	waiting, upkeep            rare
 	client, server             timed
+}
+
+// rare is a counter that most edges never need: its series begins with the first event.
+type rare struct {
+	n       uint64
+	created time.Time
+}
+
+// count adds one; cost is the number of series that it needs more.
+func (r *rare) count(at time.Time) (cost int) {
+	if r.n++; r.n > 1 {
+		return 0
+	}
+	r.created = startOf(at)
+	return 1
 }
 
 // expire marks e as gone when nothing happened since before.

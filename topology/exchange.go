@@ -12,7 +12,8 @@ import (
 //
 // The requests of an edge, with their outcomes, bytes and instances, are counted by the client's exchange where the
 // client's end is watched, else by the server's. Latency is each side's own and always counted. Bytes are those of the
-// messages, not of the connection, whose series are apart.
+// messages, not of the connection, whose series are apart. What a driver does to look after its connection is counted
+// apart from the requests, and in no latency; neither is a wait for something to happen.
 func (s *Shard) Exchange(x *protocol.Exchange) {
 	c, ok := s.conns[x.Conn]
 	if !ok {
@@ -132,22 +133,14 @@ func (s *Shard) count(ref *edgeRef, x *protocol.Exchange, owned bool, took time.
 		return false
 	}
 	if owned {
-		e.requests++
-		switch x.Outcome {
-		case protocol.Failed:
-			e.failed++
-		case protocol.Rejected:
-			e.rejected++
-		}
-		e.sent += size(x.Request)
-		if x.Response != nil {
-			e.received += size(x.Response)
-		}
+		cost += e.count(x, at)
 	}
-	if x.Side == protocol.ClientSide {
-		cost = e.client.observe(took, at)
-	} else {
-		cost = e.server.observe(took, at)
+	switch {
+	case x.Upkeep() || x.Waiting(): // neither says how fast the server is
+	case x.Side == protocol.ClientSide:
+		cost += e.client.observe(took, at)
+	default:
+		cost += e.server.observe(took, at)
 	}
 	e.cost += cost
 	e.last = max(e.last, now)
@@ -155,10 +148,32 @@ func (s *Shard) count(ref *edgeRef, x *protocol.Exchange, owned bool, took time.
 	if cost != 0 {
 		s.t.registry.series.Add(int64(cost))
 	}
-	if owned {
+	if owned && !x.Upkeep() {
 		s.countInstance(ref, x, now)
 	}
 	return true
+}
+
+// count adds an exchange to the counters of e, whose lock is held; cost is the number of series that it needs more.
+func (e *edge) count(x *protocol.Exchange, at time.Time) (cost int) {
+	e.sent += size(x.Request)
+	if x.Response != nil {
+		e.received += size(x.Response)
+	}
+	if x.Upkeep() {
+		return e.upkeep.count(at)
+	}
+	if x.Waiting() {
+		cost = e.waiting.count(at)
+	}
+	e.requests++
+	switch x.Outcome {
+	case protocol.Failed:
+		e.failed++
+	case protocol.Rejected:
+		e.rejected++
+	}
+	return cost
 }
 
 func size(m *protocol.Message) uint64 { return uint64(max(m.Size, 0)) }

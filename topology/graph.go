@@ -79,6 +79,10 @@ type Edge struct {
 
 	SentBytesPerSecond     float64 `json:"sentBytesPerSecond"`     // client to server
 	ReceivedBytesPerSecond float64 `json:"receivedBytesPerSecond"` // server to client
+	// WaitingPerSecond are those of the requests that waited for something to happen (BLPOP, Fetch): they are in no latency.
+	// UpkeepPerSecond is what drivers do to look after their connections (handshakes, heartbeats): none of the requests.
+	WaitingPerSecond float64 `json:"waitingPerSecond"`
+	UpkeepPerSecond  float64 `json:"upkeepPerSecond"`
 	// RetransmitsPerSecond is of all connections between the two, whatever they speak: TCP does not know protocols.
 	RetransmitsPerSecond float64 `json:"retransmitsPerSecond"`
 	// Lost is how many exchanges or runs of bytes this edge is known to miss in the window.

@@ -12,6 +12,8 @@ const (
 	MetricLost          = "toposcope_edge_lost_total"
 	MetricSentBytes     = "toposcope_edge_sent_bytes_total"
 	MetricReceivedBytes = "toposcope_edge_received_bytes_total"
+	MetricWaiting       = "toposcope_edge_waiting_total"
+	MetricUpkeep        = "toposcope_edge_upkeep_total"
 
 	MetricInstanceRequests = "toposcope_edge_instance_requests_total"
 	MetricInstanceFailed   = "toposcope_edge_instance_requests_failed_total"

@@ -32,8 +32,12 @@ type EdgeState struct {
 	Created                          time.Time
 	Requests, Failed, Rejected, Lost uint64
 	Sent, Received                   uint64 // bytes of requests, bytes of responses
-	ClientSeconds, ServerSeconds     HistogramState
-	ClientKind, ServerKind           labeler.Kind
+	// Waiting are those of the requests that waited for something to happen, Upkeep exchanges that are no requests; each counts
+	// since its own Created, zero when there was none.
+	Waiting, Upkeep               uint64
+	WaitingCreated, UpkeepCreated time.Time
+	ClientSeconds, ServerSeconds  HistogramState
+	ClientKind, ServerKind        labeler.Kind
 }
 
 // InstanceEdgeState is an edge's totals by instance.
@@ -153,6 +157,7 @@ func (e *edge) copyTo(s *EdgeState, arena []uint64) []uint64 {
 		EdgeKey: EdgeKey{e.Client, e.Server, e.Protocol}, Type: e.Type, Created: e.created,
 		Requests: e.requests, Failed: e.failed, Rejected: e.rejected, Lost: e.lost, Sent: e.sent, Received: e.received,
 		ClientKind: e.clientKind, ServerKind: e.serverKind,
+		Waiting: e.waiting.n, WaitingCreated: e.waiting.created, Upkeep: e.upkeep.n, UpkeepCreated: e.upkeep.created,
 	}
 	s.ClientSeconds, arena = e.client.state(e.client.created, arena)
 	s.ServerSeconds, arena = e.server.state(e.server.created, arena)

@@ -102,6 +102,7 @@ func (g *traffic) call() {
 	if g.IntN(20) == 0 {
 		x.Request.End, x.Response, x.Outcome, x.Error = began.Add(took), nil, protocol.Failed, protocol.ErrorUnanswered
 	}
+	x.Request.Waiting, x.Request.Upkeep = g.IntN(5) == 0, g.IntN(5) == 0
 	x.Request.Attrs.SetString(protocol.HTTPRequestMethod, "GET")
 	x.Request.Attrs.SetString(protocol.URLPath, fmt.Sprintf("/items/%d", g.IntN(1000)))
 	ends := []protocol.Side{protocol.ClientSide, protocol.ServerSide}
@@ -192,7 +193,7 @@ func TestGraphHasEverything(t *testing.T) {
 	g.run(time.Minute, 2000)
 	graph := topology.Between(a, w.scrape(t, time.Minute))
 	kinds, types, health := map[string]int{}, map[string]int{}, map[topology.Health]int{}
-	var rejected, lost, resent, sent, received, instances float64
+	var rejected, lost, resent, sent, received, instances, waiting, upkeep float64
 	for _, n := range graph.Nodes {
 		kinds[n.Kind]++
 		health[n.Health]++
@@ -204,15 +205,17 @@ func TestGraphHasEverything(t *testing.T) {
 			rejected += *e.RejectedRatio
 		}
 		lost += e.Lost
+		waiting += e.WaitingPerSecond
+		upkeep += e.UpkeepPerSecond
 		resent += e.RetransmitsPerSecond
 		sent += e.SentBytesPerSecond
 		received += e.ReceivedBytesPerSecond
-		if e.RequestsPerSecond > 0 && (e.P50Seconds == nil || e.P99Seconds == nil) {
+		if e.RequestsPerSecond > e.WaitingPerSecond && (e.P50Seconds == nil || e.P99Seconds == nil) {
 			t.Errorf("edge %s has requests but no latency", e.ID)
 		}
 	}
-	if len(kinds) < 5 || len(types) != 3 || rejected*lost*resent*sent*received*instances == 0 {
-		t.Errorf("kinds %v, protocols %v, rejected %g, lost %g, resent %g, sent %g, received %g, instances %g", kinds, types,
-			rejected, lost, resent, sent, received, instances)
+	if len(kinds) < 5 || len(types) != 3 || rejected*lost*resent*sent*received*instances*waiting*upkeep == 0 {
+		t.Errorf("kinds %v, protocols %v, waiting %g, upkeep %g, rejected %g, lost %g, resent %g, sent %g, received %g, instances %g", kinds, types,
+			waiting, upkeep, rejected, lost, resent, sent, received, instances)
 	}
 }

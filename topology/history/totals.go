@@ -50,6 +50,8 @@ func edgeCounters(g Group) []edgeCounter {
 		{topology.MetricFailed, failed},
 		{topology.MetricRejected, func(e *topology.EdgeTotals) *float64 { return &e.Rejected }},
 		{topology.MetricLost, func(e *topology.EdgeTotals) *float64 { return &e.Lost }},
+		{topology.MetricWaiting, func(e *topology.EdgeTotals) *float64 { return &e.Waiting }},
+		{topology.MetricUpkeep, func(e *topology.EdgeTotals) *float64 { return &e.Upkeep }},
 		{topology.MetricSentBytes, func(e *topology.EdgeTotals) *float64 { return &e.SentBytes }},
 		{topology.MetricReceivedBytes, func(e *topology.EdgeTotals) *float64 { return &e.ReceivedBytes }},
 	}

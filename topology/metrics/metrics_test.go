@@ -61,6 +61,10 @@ func call(t *topology.Topology) {
 			x.Request.Attrs.SetString(protocol.URLPath, "/users/12?q=secret")
 			x.Response.Attrs.SetString(protocol.HTTPResponseStatusCode, "200")
 			s.Exchange(x)
+			x.Request.Waiting = true
+			s.Exchange(x)
+			x.Request.Upkeep = true
+			s.Exchange(x)
 		}
 	}
 	s.Resolved(&topology.Resolution{Task: web, Name: "cart", Type: "A", Code: "NOERROR", Start: start, End: start.Add(time.Millisecond)})

@@ -54,6 +54,7 @@ const fields = `
 | ` + "`edges[].p50Seconds`, `p95Seconds`, `p99Seconds`" + ` | ` + "`traces_service_graph_request_client_seconds`" + ` where the client's end was watched, else ` + "`traces_service_graph_request_server_seconds`" + ` |
 | ` + "`edges[].sentBytesPerSecond`, `receivedBytesPerSecond`" + ` | ` + "`toposcope_edge_sent_bytes_total`, `toposcope_edge_received_bytes_total`" + ` |
 | ` + "`edges[].retransmitsPerSecond`" + ` | ` + "`toposcope_tcp_retransmits_total`" + ` of the pair, whatever the protocol |
+| ` + "`edges[].waitingPerSecond`, `upkeepPerSecond`" + ` | ` + "`toposcope_edge_waiting_total`, `toposcope_edge_upkeep_total`" + `; only edges that have some have these series |
 | ` + "`edges[].lost`" + ` | ` + "`toposcope_edge_lost_total`" + ` |
 | the same with ` + "`group=node`, `pod`, `process`" + ` | ` + "`toposcope_edge_instance_requests_total`, `toposcope_edge_instance_requests_failed_total`, `toposcope_process_info`" + `; no latency |
 

@@ -445,6 +445,10 @@ export interface components {
             sentBytesPerSecond: number;
             /** @description Server to client */
             receivedBytesPerSecond: number;
+            /** @description Those of the requests that waited for something to happen (BLPOP, Fetch); they are in no latency */
+            waitingPerSecond: number;
+            /** @description What drivers do to look after their connections (handshakes, heartbeats); none of the requests */
+            upkeepPerSecond: number;
             retransmitsPerSecond: number;
             /** @description Exchanges or runs of bytes that are known to be missing */
             lost: number;

@@ -17,7 +17,7 @@ function node(id: string, more: Partial<Node> = {}): Node {
 function edge(client: string, server: string, more: Partial<Edge> = {}): Edge {
   return {
     id: `${client}>${server}`, client, server, protocol: 'http', requestsPerSecond: 1, ...none, failedRatio: 0,
-    sentBytesPerSecond: 0, receivedBytesPerSecond: 0, retransmitsPerSecond: 0, lost: 0, ...more,
+    sentBytesPerSecond: 0, receivedBytesPerSecond: 0, waitingPerSecond: 0, upkeepPerSecond: 0, retransmitsPerSecond: 0, lost: 0, ...more,
   };
 }
 

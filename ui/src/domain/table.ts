@@ -39,6 +39,8 @@ export const EDGE_COLUMNS = [
   { key: 'p99', title: 'p99', numeric: true, value: (e) => e.p99Seconds },
   { key: 'sent', title: 'Sent', numeric: true, value: (e) => e.sentBytesPerSecond },
   { key: 'received', title: 'Received', numeric: true, value: (e) => e.receivedBytesPerSecond },
+  { key: 'waiting', title: 'Waits', numeric: true, value: (e) => e.waitingPerSecond },
+  { key: 'upkeep', title: 'Upkeep', numeric: true, value: (e) => e.upkeepPerSecond },
   { key: 'retransmits', title: 'Retransmits', numeric: true, value: (e) => e.retransmitsPerSecond },
   { key: 'lost', title: 'Missed', numeric: true, value: (e) => e.lost },
 ] as const satisfies readonly Column<Edge>[];

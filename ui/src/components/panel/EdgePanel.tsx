@@ -63,6 +63,8 @@ function Body({ detail }: { detail: EdgeDetail }) {
           <tbody>
             <tr><td>Sent by the client</td><td>{bytesRate(edge.sentBytesPerSecond)}</td></tr>
             <tr><td>Received by the client</td><td>{bytesRate(edge.receivedBytesPerSecond)}</td></tr>
+            {edge.waitingPerSecond > 0 && <tr><td>Requests that waited for something to happen, in no latency</td><td>{rate(edge.waitingPerSecond)}</td></tr>}
+            {edge.upkeepPerSecond > 0 && <tr><td>Upkeep of connections, no requests</td><td>{rate(edge.upkeepPerSecond)}</td></tr>}
             <tr><td>Retransmits</td><td>{rate(edge.retransmitsPerSecond)}</td></tr>
           </tbody>
         </table>

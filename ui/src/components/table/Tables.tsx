@@ -143,6 +143,8 @@ function edgeCell(edge: Edge, key: string, topology: Topology): ReactNode {
     case 'p99': return duration(edge.p99Seconds);
     case 'sent': return bytesRate(edge.sentBytesPerSecond);
     case 'received': return bytesRate(edge.receivedBytesPerSecond);
+    case 'waiting': return rate(edge.waitingPerSecond);
+    case 'upkeep': return rate(edge.upkeepPerSecond);
     case 'retransmits': return rate(edge.retransmitsPerSecond);
     default: return edge.lost > 0 ? count(Math.ceil(edge.lost)) : '0';
   }
