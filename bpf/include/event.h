@@ -193,7 +193,8 @@ struct verdict {
 #define HEAD_MIN 256
 #define HEAD_MAX 16384
 #define TAIL_MAX 256
-#define EARLY_MAX 524288 /* bytes that are copied whole of a connection whose protocol is not known */
+#define EARLY_MAX 524288 /* bytes that are copied whole of a connection whose protocol is not known, */
+#define EARLY_LIMIT 16777216 /* and while its ring is nearly empty */
 #define WHOLE_MAX 262144 /* of one call, where the verdict is to copy all */
 
 #endif

@@ -51,6 +51,7 @@ enum bpf_map_type {
 #define BPF_RB_NO_WAKEUP 1ULL
 #define BPF_RB_FORCE_WAKEUP 2ULL
 #define BPF_RB_AVAIL_DATA 0
+#define BPF_RB_RING_SIZE 1
 
 #define AF_INET 2
 #define AF_INET6 10

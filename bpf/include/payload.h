@@ -62,13 +62,24 @@ static __always_inline void buffer_of(struct buffer *buffer, const struct iov_it
 }
 
 /*
+ * Whether more of a connection is copied whole though its protocol is not known: user space may be kept from deciding for longer
+ * than it takes to send EARLY_MAX bytes, and as long as there is room nobody pays for that.
+ */
+static __always_inline bool early(const struct conn *conn, void *ring)
+{
+	return conn->early < EARLY_MAX ||
+	       (conn->early < EARLY_LIMIT && bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(ring, BPF_RB_RING_SIZE) / 4);
+}
+
+/*
  * The first call of a turn has the whole allowance; what a turn has used is told by the bytes of its direction. The first bytes
  * of every call are copied nevertheless: a message need not begin with a turn, as when an answer was sent before all of a body
  * was read. Of a connection that is wanted whole each call has an allowance of its own, and more of its segments are looked at.
  * One that is undecided may turn out to be such a one, and what was not copied until then cannot be had again: its first EARLY_MAX
- * bytes are copied whole, and where that is more than the allowance of a turn user space is woken to decide.
+ * bytes are copied whole (see early()), and where that is more than the allowance of a turn user space is woken to decide.
  */
-static __always_inline void portion_of(struct portion *part, struct conn *conn, const struct settings *set, u32 direction, u64 size)
+static __always_inline void portion_of(struct portion *part, struct conn *conn, void *ring, const struct settings *set, u32 direction,
+					 u64 size)
 {
 	struct verdict *verdict = verdict_of(conn);
 	u32 head = verdict ? verdict->head : set->undecided_head;
@@ -80,7 +91,7 @@ static __always_inline void portion_of(struct portion *part, struct conn *conn, 
 	part->hurry = 0;
 	if (!whole)
 		head = head > used + HEAD_MIN ? head - used : HEAD_MIN;
-	if (!verdict && size > head && conn->early < EARLY_MAX) {
+	if (!verdict && size > head && early(conn, ring)) {
 		whole = true;
 		head = WHOLE_MAX;
 		part->hurry = 1;
@@ -264,7 +275,7 @@ static __always_inline void emit(struct conn *conn, const struct settings *set, 
 		return;
 	if (!conn->announced)
 		announce(conn, set);
-	portion_of(&part, conn, set, run->direction, run->size);
+	portion_of(&part, conn, ring, set, run->direction, run->size);
 	if (run->buffer.segments > part.segments)
 		run->buffer.segments = part.segments;
 	if (run->buffer.kind == BUFFER_NONE && !run->skb)
