@@ -7,9 +7,10 @@ import (
 	"github.com/toposcope/toposcope/protocol/semantics"
 )
 
-// requestAttrs sets a request's attributes (OpenTelemetry semantic conventions for HTTP). The method comes first, since
+// requestAttrs sets what a request's head tells (OpenTelemetry semantic conventions for HTTP). The method comes first, since
 // response framing looks it up.
-func (h *header) requestAttrs(a *protocol.Attrs) {
+func (h *header) requestAttrs(m *protocol.Message) {
+	a := &m.Attrs
 	semantics.SetMethod(a, h.method)
 	authority, path, query := splitTarget(h.method, h.target)
 	if path != nil {
@@ -18,6 +19,7 @@ func (h *header) requestAttrs(a *protocol.Attrs) {
 	if len(query) > 0 {
 		a.Add(protocol.URLQuery, query)
 	}
+	m.Waiting = semantics.Waits(path, query, h.prefer)
 	if authority == nil {
 		authority = h.host
 	}

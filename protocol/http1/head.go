@@ -14,6 +14,7 @@ type header struct {
 	version             byte // the digit after "HTTP/1."
 	host, agent, parent []byte
 	upgrade, content    []byte // the fields Upgrade and Content-Type
+	prefer              []byte
 	lines               []byte // all of it
 	length              int64  // -1: not given
 	badLength           bool   // lengths that contradict each other or are no numbers
@@ -239,6 +240,10 @@ func (h *header) field(line []byte, request bool) {
 			h.parent = v
 		} else if v, ok := named(line, "transfer-encoding"); ok {
 			h.transferEncoding(v)
+		}
+	case 'p':
+		if v, ok := named(line, "prefer"); ok && request && h.prefer == nil {
+			h.prefer = v
 		}
 	case 'c':
 		if v, ok := named(line, "content-length"); ok {

@@ -16,7 +16,7 @@ func (p *parser) request(c *protocol.Chunk, d *direction, h *header, lead, n int
 	*d = direction{}
 	carried := p.carries(h, m)
 	if !carried {
-		h.requestAttrs(&m.Attrs)
+		h.requestAttrs(m)
 	}
 	switch {
 	case !h.told:
@@ -63,6 +63,7 @@ func (p *parser) response(c *protocol.Chunk, d *direction, h *header, n int) (in
 	m.Reset()
 	m.Kind = protocol.Response
 	m.Outcome, m.Error = semantics.Outcome(h.status)
+	m.Waiting = semantics.Lasts(h.content)
 	m.Attrs.Add(protocol.HTTPResponseStatusCode, h.code)
 	*d = direction{}
 	if h.status < 200 {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -40,10 +41,11 @@ func sniffRequest(data []byte) protocol.Sniffed {
 		}
 		return sniffPartial(data[:i], data[i:])
 	}
-	if _, _, _, ok := requestLine(trimCR(data[:end])); ok {
-		return protocol.Yes
+	method, target, _, ok := requestLine(trimCR(data[:end]))
+	if !ok || bytes.ContainsAny(target, " \t") && !slices.Contains(registered, string(method)) {
+		return protocol.No // such as a line of text that ends with "GET / HTTP/1.1"
 	}
-	return protocol.No
+	return protocol.Yes
 }
 
 // isMethod tells the characters of methods that are believed: fewer than a token may have.

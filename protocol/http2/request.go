@@ -83,7 +83,7 @@ func (s *stream) describe(h *semantics.Header, m *protocol.Message) {
 		m.Unresolved = true
 	}
 	if path := h.Get(semantics.Path); path != nil {
-		semantics.SetTarget(&m.Attrs, path)
+		semantics.SetTarget(m, path, h.Get(semantics.Prefer))
 	} else if h.Unresolved && !s.tunnel {
 		m.Attrs.Add(protocol.URLPath, []byte(protocol.Unknown))
 		m.Unresolved = true

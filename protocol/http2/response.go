@@ -60,6 +60,7 @@ func (p *parser) answer(c *protocol.Chunk, b *block, s *stream, h *semantics.Hea
 	default:
 		m.Outcome, m.Error = semantics.Outcome(int(s.status))
 		m.Attrs.Add(protocol.HTTPResponseStatusCode, h.Get(semantics.Status))
+		m.Waiting = semantics.Lasts(h.Get(semantics.ContentType))
 	}
 	if s.tunnel && s.status >= 200 && s.status < 300 {
 		m.Part = protocol.PartWhole // what goes through it is nobody's answer

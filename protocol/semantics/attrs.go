@@ -69,16 +69,17 @@ func isDecimal(s []byte) bool {
 	return len(s) > 0 && len(s) <= 18
 }
 
-// SetTarget sets the attributes of a path with or without a query.
-func SetTarget(a *protocol.Attrs, target []byte) {
+// SetTarget sets what a path with or without a query tells, and the field prefer.
+func SetTarget(m *protocol.Message, target, prefer []byte) {
 	if i := bytes.IndexByte(target, '#'); i >= 0 {
 		target = target[:i]
 	}
 	path, query, _ := bytes.Cut(target, []byte{'?'})
-	a.Add(protocol.URLPath, path)
+	m.Attrs.Add(protocol.URLPath, path)
 	if len(query) > 0 {
-		a.Add(protocol.URLQuery, query)
+		m.Attrs.Add(protocol.URLQuery, query)
 	}
+	m.Waiting = Waits(path, query, prefer)
 }
 
 // SetPeers sets the attributes of who is asked and who asks, by h, and of the version of HTTP.

@@ -19,12 +19,13 @@ const (
 	ContentType
 	UserAgent
 	Traceparent
+	Prefer
 	own
 )
 
 var names = [own]string{
 	Method: ":method", Path: ":path", Authority: ":authority", Scheme: ":scheme", Status: ":status", Protocol: ":protocol",
-	Host: "host", ContentType: "content-type", UserAgent: "user-agent", Traceparent: "traceparent",
+	Host: "host", ContentType: "content-type", UserAgent: "user-agent", Traceparent: "traceparent", Prefer: "prefer",
 }
 
 // Fields knows the number of each field's name. It does not change, and may be used from any goroutine.
