@@ -12,6 +12,7 @@ type conn struct {
 	id      event.ConnID
 	spec    *Spec // nil while undecided
 	parser  Parser
+	hello   *hello // while the beginning of TLS is being read
 	reorder *reorder
 	peers   map[netip.AddrPort]*conn // of a datagram socket
 	far     *far                     // of a peer of one
@@ -29,8 +30,9 @@ type conn struct {
 	proto   uint8 // index into counters.protocols
 	carries uint8 // the same, of the last exchange: what a loss is reported of
 	errors  uint8 // runs of bytes that broke the rules since the last exchange
+	again   uint8 // times that it was undecided again
 	turns   uint8 // turns that nobody recognised
-	sniffed int32 // bytes seen while undecided
+	sniffed int32 // bytes that nobody recognised
 
 	announced, existing, removed, watched bool
 	moved                                 bool // a segment was seen
@@ -39,6 +41,7 @@ type conn struct {
 	swapped                               bool // a new parser must look at what the other direction holds
 	wide                                  bool // the kernel was asked for more because of pipelining
 	datagram                              bool // a peer of a datagram socket
+	tunnel                                bool // what was spoken before has gone on as anything
 	asking                                bool // a peer of this datagram socket owes an answer
 
 	ledger ledger
@@ -152,11 +155,10 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m *mark) {
 		}
 		m.call, m.turn = false, false
 	}
-	if st.lost && st.run != nil && m.turn && !m.torn {
-		// The other end has spoken since: what is held was the end of something, not the beginning.
-		c.unattributed(d)
-		t.releaseRun(st)
-		st.pos = st.end
+	if st.run != nil && m.turn && !m.torn {
+		if t.interrupted(c, d); c.reason != "" {
+			return
+		}
 	}
 	st.end += uint64(len(data))
 	m.end = st.end
@@ -171,6 +173,26 @@ func (t *Tracker) feed(c *conn, d event.Dir, data []byte, m *mark) {
 	}
 	t.offer(c, d, &v, Continues)
 	t.retain(c, d, &v)
+}
+
+// interrupted is called when a new turn of direction d begins while bytes of an earlier one are held. Where no message is known to be
+// open they were the end of something, not the beginning; or nobody knew them; or the rest of a hello was lost.
+func (t *Tracker) interrupted(c *conn, d event.Dir) {
+	st := &c.dirs[d]
+	switch {
+	case c.hello != nil:
+		if !c.hello.promised {
+			t.refuse(c, ReasonTLS)
+		}
+		return
+	case c.parser == nil:
+		t.unrecognised(c, d, len(st.run.data), true)
+	case !st.lost:
+		return
+	}
+	c.unattributed(d)
+	t.releaseRun(st)
+	st.pos = st.end
 }
 
 // skipTo lets n bytes go by as far as they are of no interest and returns how many are not looked at.
@@ -259,8 +281,9 @@ func (t *Tracker) releaseRun(st *stream) {
 	}
 }
 
-// release gives back all that c holds beyond itself, without a word to the sink.
+// release gives back all that c holds beyond itself, without a word to the sink but of TLS.
 func (t *Tracker) release(c *conn) {
+	t.greeted(c)
 	for d := range c.dirs {
 		t.releaseRun(&c.dirs[d])
 		c.dirs[d].open = nil

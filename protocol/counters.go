@@ -29,6 +29,11 @@ type Counters struct {
 	// Unresolved are the exchanges, of those above, that refer to what was not seen; see Message.Unresolved.
 	Unresolved map[string]uint64
 
+	// TLS are the connections that were found to speak it, by what their hellos say. A label set that never was has no entry.
+	TLS map[TLSLabels]uint64
+	// Reinferred connections broke the rules of their protocol so often that they were taken for undecided again.
+	Reinferred uint64
+
 	// Connections (a gauge) are tracked now; Undecoded (a gauge) of them are open and not decoded.
 	Connections int64
 	Undecoded   map[Reason]int64
@@ -63,7 +68,9 @@ type counters struct {
 	reordered, late, duplicates     atomic.Uint64
 	evictedConns, evictedRequests   atomic.Uint64
 	evictedBuffers, orphans, clamps atomic.Uint64
-	withdrawn                       atomic.Uint64
+	withdrawn, reinferred           atomic.Uint64
+
+	handshakes [len(tlsVersions)][len(tlsALPNs)]atomic.Uint64
 }
 
 func newCounters(specs []*Spec) *counters {
@@ -94,8 +101,17 @@ func (t *Tracker) Counters() Counters {
 		EvictedRequests:    c.evictedRequests.Load(),
 		EvictedBuffers:     c.evictedBuffers.Load(),
 		Withdrawn:          c.withdrawn.Load(),
+		Reinferred:         c.reinferred.Load(),
+		TLS:                map[TLSLabels]uint64{},
 		Orphans:            c.orphans.Load(),
 		Clamped:            c.clamps.Load(),
+	}
+	for v := range c.handshakes {
+		for a := range c.handshakes[v] {
+			if n := c.handshakes[v][a].Load(); n > 0 {
+				r.TLS[TLSLabels{tlsVersions[v], tlsALPNs[a]}] = n
+			}
+		}
 	}
 	for i := range c.protocols {
 		p := &c.protocols[i]

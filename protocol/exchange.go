@@ -77,6 +77,7 @@ func (t *Tracker) emit(c *conn, req *Message) {
 		if req.Unresolved || resp != nil && resp.Unresolved {
 			count.unresolved.Add(1)
 		}
+		t.cfg.Keep.redact(x)
 		t.sink.Exchange(x)
 	}
 	t.recycle(req)

@@ -76,7 +76,7 @@ func (t *Tracker) lose(c *conn, d event.Dir, off uint64, unexplained bool) {
 		c.vague = false
 		t.dropOpen(c, m)
 	}
-	st.pos, st.end, st.lost = off, off, true
+	st.pos, st.end, st.lost, st.fresh = off, off, true, false
 	switch {
 	case !unexplained:
 	case c.pair.byID:

@@ -36,7 +36,9 @@ func (t *Tracker) offer(c *conn, d event.Dir, v *view, then Then) {
 		}
 		upgrade, ok := asUpgrade(err)
 		if !ok {
-			t.broken(c, d)
+			if t.broken(c, d, v, data) {
+				continue
+			}
 			return
 		}
 		switch {
@@ -60,7 +62,7 @@ func (t *Tracker) offer(c *conn, d event.Dir, v *view, then Then) {
 			return
 		}
 		if idle++; idle > maxIdleSteps+t.cfg.MaxPipelined {
-			t.broken(c, d)
+			t.broken(c, d, v, nil)
 			return
 		}
 	}
@@ -85,6 +87,7 @@ func (t *Tracker) take(st *stream, v *view, n uint64) {
 		return
 	}
 	st.pos += n
+	st.fresh = false
 	if last := min(st.pos, st.end); last > v.base {
 		m, _ := v.at(last - 1)
 		st.took = m.at.UnixNano()
@@ -132,125 +135,4 @@ func (t *Tracker) chunk(c *conn, d event.Dir, v *view, data []byte, then Then) *
 		ch.Missing = st.end - end
 	}
 	return ch
-}
-
-// broken handles bytes that break the protocol's rules: the open message is dropped, and after a few tries the connection is refused.
-func (t *Tracker) broken(c *conn, d event.Dir) {
-	t.count.protocols[c.proto].parseErrors.Add(1)
-	st := &c.dirs[d]
-	t.lose(c, d, max(st.pos, st.end), true)
-	t.wrong(c)
-}
-
-// wrong counts the tries that a connection has.
-func (t *Tracker) wrong(c *conn) {
-	if c.errors++; int(c.errors) > t.cfg.MaxErrors {
-		t.refuse(c, ReasonUnknown)
-	}
-}
-
-// upgrade goes on in another protocol from where both directions are.
-func (t *Tracker) upgrade(c *conn, u *Upgrade) {
-	var to *Spec
-	for _, s := range t.specs {
-		if to == nil && s.speaks(u.To) {
-			to = s
-		}
-	}
-	asks := c.pair.reqDir
-	var carried *Message
-	if u.ID != 0 && to != nil && to.Pairing == ByID && c.pair.outstanding.n == 1 {
-		carried = c.pair.pop()
-	}
-	if c.pair.outstanding.n > 0 {
-		t.forget(c, nil, c.pair.outstanding.n)
-	}
-	t.balanceAll(c)
-	c.swapped = true
-	switch {
-	case u.To == "" || to != nil:
-		t.become(c, to)
-	case u.To == "tls":
-		t.refuse(c, ReasonTLS)
-	default:
-		t.refuse(c, ReasonUnknown)
-	}
-	if carried != nil {
-		carried.ID = u.ID
-		c.pair.knowsDir, c.pair.reqDir = true, asks
-		c.pair.push(carried)
-		c.ledger.lastID = u.ID
-	}
-}
-
-// become makes s the protocol of c; nil makes it undecided again.
-func (t *Tracker) become(c *conn, s *Spec) {
-	for d := range c.dirs {
-		c.dirs[d].open = nil
-	}
-	for m := c.pair.held.pop(); m != nil; m = c.pair.held.pop() {
-		t.emit(c, m)
-	}
-	for m := c.pair.pop(); m != nil; m = c.pair.pop() {
-		t.recycle(m)
-	}
-	t.recycle(c.pair.orphan)
-	trust := c.pair.trust
-	if c.spec != nil {
-		trust = synced // both ends agreed on where the new protocol begins
-		c.ledger.based = false
-	}
-	c.pair = pairer{trust: trust}
-	c.spec, c.parser, c.proto, c.carries = s, nil, uint8(len(t.specs)), uint8(len(t.specs))
-	c.turns, c.sniffed, c.errors, c.vague, c.wide = 0, 0, 0, false, false
-	if s == nil {
-		return
-	}
-	for i := range t.specs {
-		if t.specs[i] == s {
-			c.proto, c.carries = uint8(i), uint8(i)
-		}
-	}
-	c.parser, c.pair.byID = c.parserOf(s), s.Pairing == ByID
-	if owed := c.ledger.owed; c.pair.byID && owed > 0 { // it will show
-		c.ledger.owed = 0
-		c.ledger.holed(uint64(owed))
-	}
-	if !c.exact() {
-		t.balanceAll(c)
-	}
-	if t.verdicts != nil && !c.datagram {
-		t.verdicts.SetVerdict(c.id, Verdict{Head: s.Capture.Head, Tail: s.Capture.Tail, Whole: s.Capture.Whole})
-	}
-}
-
-// refuse ends decoding of c for good.
-func (t *Tracker) refuse(c *conn, why Reason) {
-	t.forget(c, nil, c.pair.outstanding.n)
-	t.balanceAll(c)
-	held := c.reorder
-	c.reorder = nil
-	t.release(c)
-	c.reorder = held // may hold the connection's end
-	c.reason, c.spec = why, nil
-	if why == ReasonTLS {
-		t.count.tls.Add(1)
-	} else {
-		t.count.unknown.Add(1)
-	}
-	if t.verdicts != nil {
-		t.verdicts.SetVerdict(c.id, Verdict{Refused: true})
-	}
-}
-
-func (s *Spec) speaks(name string) bool {
-	if s.Name == name {
-		return true
-	}
-	for _, a := range s.Aliases {
-		if a == name {
-			return true
-		}
-	}
-	return false
 }

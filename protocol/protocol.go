@@ -18,7 +18,8 @@
 //     queue of your own: after a loss only the framework knows what is still outstanding.
 //  3. Write Resync: where may a message start after a loss? Chunk.Turn and Chunk.Call say where the data began. Say no
 //     rather than maybe; a wrong latency is worse than a missing one.
-//  4. Write Sniff: strict, on either direction, More while in doubt. Ports only break ties.
+//  4. Write Sniff: strict, on either direction, More while in doubt, though not for more than a few hundred bytes. Ports only break
+//     ties. Add how connections begin to the corpus in protocol/all/testdata/beginnings, which also holds what is easily confused.
 //  5. Choose Capture: what the kernel copies of a turn, and why.
 //  6. Put transcripts into testdata/ and run the acceptance suite on them: protocoltest.Run(t, spec). It replays each
 //     whole, byte by byte, split everywhere, cut at capture limits, reordered, and with every segment lost in turn.
@@ -116,12 +117,14 @@ type Spec struct {
 	Muted bool
 }
 
-// Options are what the configuration says of the texts that a protocol keeps for display (a statement; never a label).
+// Options are what the configuration says of the texts that are kept for display (never a label). By the zero value none is.
 type Options struct {
 	// TextLimit is how many bytes of a text are kept, 0 for none.
 	TextLimit int
 	// Values keeps the values in it (the literals of a statement, arguments, documents); else each reads "?".
 	Values bool
+	// URLQuery keeps the values in a URL's query, and headers that are of use to nobody but a reader (User-Agent).
+	URLQuery bool
 }
 
 // Then says what comes after a Chunk's Data.
@@ -203,7 +206,8 @@ var ErrSyntax = errors.New("bytes do not follow the protocol")
 
 // Upgrade is returned by a Parser when both directions go on in another protocol (HTTP 101, STARTTLS).
 type Upgrade struct {
-	// To is a Spec's Name or one of its Aliases, or "tls"; "" when not known: the connection is sniffed anew.
+	// To is a Spec's Name or one of its Aliases; or "tls": its hellos are read, and if none comes the connection is sniffed anew; or ""
+	// when it is not known: the connection is sniffed anew, and the other end is whomever a proxy has connected (HTTP's CONNECT).
 	To string
 	// ID, when not 0, is what the request that is outstanding is called in the new protocol, which will answer it (the stream 1
 	// of RFC 7540 section 3.2).

@@ -6,40 +6,50 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 )
 
-// identify asks every protocol whether data, at direction d's pos, is its own. It reports whether the connection is decided;
-// if not, what cannot be the beginning of anything is dropped and the rest waits for more.
+// identify asks every protocol whether data, at direction d's pos, is its own. It reports whether there is more to do with the
+// data: the connection is decided, or a preamble was skipped. If not, what cannot be the beginning of anything is dropped and the
+// rest waits for more.
 func (t *Tracker) identify(c *conn, d event.Dir, v *view, data []byte, then Then) bool {
 	st := &c.dirs[d]
 	if then == Ended || then == Idle {
 		return false
 	}
+	if c.hello != nil {
+		return t.greet(c, d, v, data, then)
+	}
 	mk, first := v.at(st.pos)
 	// Only where a message may begin can one be recognised: at the beginning of a stream, and after the other end has spoken.
-	begins := len(data) > 0 && (st.pos == 0 && !c.existing || first && mk.turn)
-	c.sniffed = int32(min(int(c.sniffed)+len(data), 1<<30))
+	begins := len(data) > 0 && (st.fresh || st.pos == 0 && !c.existing || first && mk.turn)
 	opinion := No
 	if begins {
-		if sniffTLS(data) == Yes {
-			t.refuse(c, ReasonTLS)
-			return false
-		}
 		var spec *Spec
-		if opinion, spec = t.sniff(c, d, data); opinion == Yes {
+		n, proxied := sniffProxy(data)
+		switch opinion, spec = t.sniff(c, d, data); {
+		case opinion == Yes:
 			t.decide(c, d, spec)
 			return true
+		case proxied == Yes:
+			t.take(st, v, uint64(n))
+			st.fresh = true // the preamble is not of the protocol
+			return true
 		}
-		if opinion == No && sniffTLS(data) == More {
-			opinion = More
+		tls := sniffTLS(data)
+		if tls == Yes {
+			t.expectTLS(c, false)
+			return true
 		}
+		opinion = max(opinion, proxied, tls)
 	}
 	if opinion == More && then == Continues && len(data) < t.cfg.MaxBuffer {
 		return false
 	}
-	t.unrecognised(c, d, begins && !mk.torn)
+	t.unrecognised(c, d, len(data), begins && !mk.torn)
 	return false
 }
 
-// sniff asks the protocols in their order; a port breaks ties.
+// sniff asks the protocols in their order. Who says Yes has it, though others may say More: a Yes is strict, as the corpus of
+// protocol/all sees to, and a More may be of anybody who has seen too little to say No. Of two who say Yes the one whose port it is
+// has it, else the first.
 func (t *Tracker) sniff(c *conn, d event.Dir, data []byte) (Sniffed, *Spec) {
 	best := No
 	var spec *Spec
@@ -63,14 +73,21 @@ func (c *conn) onPort(s *Spec) bool {
 // decide makes s the protocol of c, found in direction d at its pos.
 func (t *Tracker) decide(c *conn, d event.Dir, s *Spec) {
 	t.become(c, s)
-	c.dirs[d].lost = false
+	c.dirs[d].lost, c.dirs[d].fresh = false, false
 	c.swapped = true
+	if o := &c.dirs[d.Reverse()]; o.run != nil && s.Sniff(d.Reverse(), o.run.data) == No {
+		// What the other end said was held for somebody else.
+		t.releaseRun(o)
+		o.pos, o.lost, o.fresh = o.end, true, false
+		c.pair.trust = lost
+	}
 }
 
-// unrecognised drops what direction d holds. A connection on which that happens too often is refused.
-func (t *Tracker) unrecognised(c *conn, d event.Dir, turn bool) {
+// unrecognised drops what direction d holds, captured bytes of it. A connection on which that happens too often is refused.
+func (t *Tracker) unrecognised(c *conn, d event.Dir, captured int, turn bool) {
 	st := &c.dirs[d]
-	st.pos, st.lost = st.end, true
+	c.unrecognised(captured)
+	st.pos, st.lost, st.fresh = st.end, true, false
 	c.pair.trust = lost
 	budget := t.cfg.SniffBytes
 	if c.existing {
@@ -83,3 +100,6 @@ func (t *Tracker) unrecognised(c *conn, d event.Dir, turn bool) {
 		t.refuse(c, ReasonUnknown)
 	}
 }
+
+// unrecognised counts bytes that say nothing.
+func (c *conn) unrecognised(n int) { c.sniffed = int32(min(int(c.sniffed)+n, 1<<30)) }

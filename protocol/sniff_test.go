@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/http1"
 )
@@ -82,5 +83,40 @@ func TestPortBreaksTies(t *testing.T) {
 	w.recv("! 1 x\n")
 	if w.last.Protocol == nil || w.last.Protocol.Name != "b" {
 		t.Errorf("taken for %v", w.last.Protocol)
+	}
+}
+
+// waiting is a protocol that always waits for more.
+func waiting(name string) *protocol.Spec {
+	s := toySpec(name, protocol.InOrder)
+	s.Sniff = func(event.Dir, []byte) protocol.Sniffed { return protocol.More }
+	return s
+}
+
+// TestWrongMore has a protocol in front that cannot make up its mind: it holds up nobody, neither at once nor at a later turn.
+func TestWrongMore(t *testing.T) {
+	for _, specs := range [][]*protocol.Spec{{waiting("slow"), http1.Spec()}, {http1.Spec(), waiting("slow")}} {
+		w := newWire(t, protocol.Config{}, specs...).client()
+		w.get("/a")
+		w.want("/a 200")
+
+		w = newWire(t, protocol.Config{}, specs...).client()
+		w.send("hello\r\n")
+		w.recv("hello yourself\r\n")
+		w.get("/a")
+		w.get("/b")
+		w.handle(w.closed())
+		w.want("/a 200", "/b 200")
+		if n := w.tracker.Counters().BufferedBytes; n != 0 {
+			t.Errorf("%d bytes are held", n)
+		}
+	}
+	w := newWire(t, protocol.Config{}, waiting("slow")).client()
+	for range 10 {
+		w.send("hello\r\n")
+		w.recv("hello yourself\r\n")
+	}
+	if n := w.tracker.Counters().Undecoded[protocol.ReasonUnknown]; n != 1 {
+		t.Errorf("%d unknown connections after 20 turns", n)
 	}
 }

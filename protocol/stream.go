@@ -40,6 +40,7 @@ type stream struct {
 	lost    bool // looking for a place where a message may start
 	suspect bool // segments were lost that may have been of this direction; the next offset will tell
 	gap     bool // segments were lost since the last byte: a turn may be among them
+	fresh   bool // a message begins at pos: both ends agreed so, or a preamble ended there
 }
 
 // view is a run of bytes on offer to a parser, buffered or straight out of an event.

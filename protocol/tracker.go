@@ -12,6 +12,10 @@ type Verdict struct {
 	// Head and Tail are bytes of one direction since the last turn, see Capture; Whole copies everything, Refused nothing.
 	Head, Tail     int
 	Whole, Refused bool
+	// Undecided takes an earlier verdict back: the connection is copied as one of which nothing is known.
+	Undecided bool
+	// Why a connection is refused.
+	Why Reason
 }
 
 // Verdicts takes a Tracker's verdicts. It is called from the Tracker's goroutine.
@@ -19,7 +23,7 @@ type Verdicts interface {
 	SetVerdict(event.ConnID, Verdict)
 }
 
-// Sink takes what a Tracker finds. It is called from the Tracker's goroutine.
+// Sink takes what a Tracker finds. It is called from the Tracker's goroutine. See HandshakeSink for what else it may take.
 type Sink interface {
 	// Exchange is called for each exchange. It and all it points to are valid until the call returns.
 	Exchange(*Exchange)
@@ -29,6 +33,8 @@ type Sink interface {
 
 // Config bounds a Tracker. Zero values stand for the defaults.
 type Config struct {
+	// Keep says which texts are kept.
+	Keep Options
 	// MaxBuffer is how many bytes a direction may hold while a message is incomplete; 16 times as many is what the attributes of all
 	// requests may take that wait for their response. Default 64 KiB.
 	MaxBuffer int
@@ -36,7 +42,8 @@ type Config struct {
 	MaxHeld int
 	// MaxConns is how many connections are tracked; past it the longest idle of a sample is forgotten. Default 262,144.
 	MaxConns int
-	// MaxPipelined is how many requests of a connection may wait for their response. Default 1,024.
+	// MaxPipelined is how many requests of a connection may wait for their response. Default 16,384: what bounds memory is the bytes of
+	// their attributes, see MaxBuffer.
 	MaxPipelined int
 	// ReorderEvents, ReorderBytes and ReorderWait bound the wait for a missing segment. Defaults 64, 1 MiB (a segment may have
 	// 256 KiB) and 50 ms.
@@ -46,9 +53,9 @@ type Config struct {
 	// SniffBytes and SniffTurns bound how long a connection may stay undecided: captured bytes (64 times as many on a
 	// connection older than capture, which may be within a large body) and turns that nobody recognised. Defaults 64 KiB and 8.
 	SniffBytes, SniffTurns int
-	// MaxErrors is how many times in a row bytes may break the rules of the protocol before the connection is refused.
-	// Default 3.
-	MaxErrors int
+	// MaxErrors is how many times in a row bytes may break the rules of the protocol before the connection is undecided again.
+	// Default 3. MaxReinferences is how often a connection may be; then it is refused. Default 2, none if negative.
+	MaxErrors, MaxReinferences int
 	// MaxPeers is how many peers of a datagram socket may be waiting or waited for. Default 4,096. AnswerWait is for how long a datagram may
 	// wait for its answer. Default 5.5 s: resolvers send a question again after 5 s, and that is still the same one.
 	MaxPeers   int
@@ -63,13 +70,14 @@ func (c Config) withDefaults() Config {
 	c.MaxBuffer = cmp.Or(c.MaxBuffer, 64<<10)
 	c.MaxHeld = cmp.Or(c.MaxHeld, 64<<20)
 	c.MaxConns = cmp.Or(c.MaxConns, 1<<18)
-	c.MaxPipelined = cmp.Or(c.MaxPipelined, 1024)
+	c.MaxPipelined = cmp.Or(c.MaxPipelined, 1<<14)
 	c.ReorderEvents = cmp.Or(c.ReorderEvents, 64)
 	c.ReorderBytes = cmp.Or(c.ReorderBytes, 1<<20)
 	c.ReorderWait = cmp.Or(c.ReorderWait, 50*time.Millisecond)
 	c.SniffBytes = cmp.Or(c.SniffBytes, 64<<10)
 	c.SniffTurns = cmp.Or(c.SniffTurns, 8)
 	c.MaxErrors = cmp.Or(c.MaxErrors, 3)
+	c.MaxReinferences = cmp.Or(c.MaxReinferences, 2)
 	c.MaxPeers = cmp.Or(c.MaxPeers, 4096)
 	c.AnswerWait = cmp.Or(c.AnswerWait, 5500*time.Millisecond)
 	c.IdleAfter = cmp.Or(c.IdleAfter, 250*time.Millisecond)
@@ -99,6 +107,10 @@ type Tracker struct {
 	x        Exchange   // handed to the sink
 	one      [1]mark    // of the segment that is being handled
 	peers    []*conn    // of datagram sockets, out of use
+
+	hellos     []*hello      // out of use
+	handshakes HandshakeSink // the sink, nil: it does not want to know
+	handshake  Handshake     // handed to it
 }
 
 // pooledMessages bounds the free list; a message with a larger attribute buffer than pooledAttrs is not kept.
@@ -109,14 +121,16 @@ const (
 
 // NewTracker returns a Tracker that knows specs, in the order in which they are asked. v may be nil.
 func NewTracker(specs []*Spec, cfg Config, v Verdicts, s Sink) *Tracker {
+	handshakes, _ := s.(HandshakeSink)
 	return &Tracker{
-		cfg:      cfg.withDefaults(),
-		specs:    specs,
-		verdicts: v,
-		sink:     s,
-		count:    newCounters(specs),
-		conns:    make(map[event.ConnID]*conn),
-		scratch:  &Message{},
+		cfg:        cfg.withDefaults(),
+		specs:      specs,
+		verdicts:   v,
+		sink:       s,
+		handshakes: handshakes,
+		count:      newCounters(specs),
+		conns:      make(map[event.ConnID]*conn),
+		scratch:    &Message{},
 	}
 }
 

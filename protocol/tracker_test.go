@@ -154,7 +154,10 @@ func TestDuplicatesAndOverlap(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	spec := http1.Spec()
 	decided := protocol.Verdict{Head: spec.Capture.Head, Tail: spec.Capture.Tail}
-	refused := protocol.Verdict{Refused: true}
+	refused := protocol.Verdict{Refused: true, Why: protocol.ReasonUnknown}
+	tls := protocol.Verdict{Refused: true, Why: protocol.ReasonTLS}
+	undecided := protocol.Verdict{Undecided: true}
+	hello := shake(t, shopClient, shopServer)
 	for _, c := range []struct {
 		name string
 		play func(*wire)
@@ -173,7 +176,9 @@ func TestVerdicts(t *testing.T) {
 				w.send(strings.Repeat("x", 10000))
 			}
 		}, []protocol.Verdict{refused}},
-		{"tls", func(w *wire) { w.send("\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + strings.Repeat("r", 194)) }, []protocol.Verdict{refused}},
+		{"tls, a hello", func(w *wire) { w.send(hello.client) }, nil},
+		{"tls, both hellos", func(w *wire) { w.send(hello.client); w.recv(hello.server) }, []protocol.Verdict{tls}},
+		{"tls, late", func(w *wire) { w.send("\x17\x03\x03\x00\x20" + strings.Repeat("x", 32)) }, []protocol.Verdict{tls}},
 		{"pipelining", func(w *wire) { w.send(get("/a") + get("/b")); w.send(get("/c")) }, []protocol.Verdict{decided, {Head: 64 << 10, Tail: spec.Capture.Tail}}},
 		{"garbage", func(w *wire) {
 			w.get("/a")
@@ -181,7 +186,14 @@ func TestVerdicts(t *testing.T) {
 				w.send("\x00\x01\x02\x03\r\n")
 				w.recv(ok("/x"))
 			}
-		}, []protocol.Verdict{decided, refused}},
+		}, []protocol.Verdict{decided, undecided, decided}},
+		{"garbage for good", func(w *wire) {
+			w.get("/a")
+			for range 15 {
+				w.send("\x00\x01\x02\x03\r\n")
+				w.recv("\x00\x01\x02\x03\r\n")
+			}
+		}, []protocol.Verdict{decided, undecided, refused}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWire(t, protocol.Config{}).client()

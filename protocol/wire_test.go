@@ -39,6 +39,8 @@ type wire struct {
 	gaps     uint64
 	nameless uint64 // gaps of a protocol that was not known
 	verdicts []protocol.Verdict
+	shakes   []string // TLS handshakes: "side version name alpn"
+	direct   bool     // the last one's
 }
 
 func newWire(t *testing.T, cfg protocol.Config, specs ...*protocol.Spec) *wire {
@@ -147,6 +149,12 @@ func (w *wire) Gap(_ event.ConnID, protocol string, n uint64) {
 	if protocol == "" {
 		w.nameless += n
 	}
+}
+
+// Handshake implements protocol.HandshakeSink.
+func (w *wire) Handshake(h *protocol.Handshake) {
+	w.shakes = append(w.shakes, fmt.Sprintf("%s %s %s %s", h.Side, h.Version, h.ServerName, h.ALPN))
+	w.direct = h.Direct
 }
 
 // SetVerdict implements protocol.Verdicts.

@@ -232,3 +232,12 @@ func (s *Shard) NetNS(id event.ConnID) uint32 {
 	}
 	return 0
 }
+
+// Flow is the two ends of a connection that the shard knows, and when it was opened; ok false: it knows none.
+func (s *Shard) Flow(id event.ConnID) (f event.Flow, opened time.Time, ok bool) {
+	c, ok := s.conns[id]
+	if !ok {
+		return f, opened, false
+	}
+	return c.flow, time.Unix(0, c.opened), true
+}

@@ -26,7 +26,7 @@ func registerCheck(app *kingpin.Application, commands map[string]func(context.Co
 		return nil
 	}
 	commands[c.FullCommand()] = func(context.Context) error {
-		if err := config.Check(*file, names(all.Specs()), tsdb.CheckRules); err != nil {
+		if err := config.Check(*file, names(all.Specs(protocol.Options{})), tsdb.CheckRules); err != nil {
 			return err
 		}
 		fmt.Printf("%s is valid\n", *file)

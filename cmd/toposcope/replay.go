@@ -15,6 +15,7 @@ import (
 	"github.com/toposcope/toposcope/cmd/internal/config"
 	"github.com/toposcope/toposcope/collector/packet"
 	"github.com/toposcope/toposcope/collector/replay"
+	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/all"
 )
 
@@ -56,7 +57,7 @@ func registerReplay(app *kingpin.Application, logConfig *promslog.Config, comman
 
 // replayFile plays the file, prints what was asked for, and with --serve shows it until ctx ends.
 func replayFile(ctx context.Context, f *replayFlags, log *slog.Logger) error {
-	cfg, err := config.Load(f.configFile, names(all.Specs()))
+	cfg, err := config.Load(f.configFile, names(all.Specs(protocol.Options{})))
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func replayFile(ctx context.Context, f *replayFlags, log *slog.Logger) error {
 	}
 	p.player = replay.New(file, packet.Config{}, p)
 	if f.output == "json" {
-		p.lines = newExchangeLines(os.Stdout, cfg.Redact, f.follow)
+		p.lines = newExchangeLines(os.Stdout, f.follow)
 	}
 	if f.serve {
 		return serveReplay(ctx, cfg, f, file, p, log)

@@ -8,37 +8,38 @@ import (
 	"strings"
 	"time"
 
-	"github.com/toposcope/toposcope/cmd/internal/config"
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 )
 
 // exchangeLine is an exchange as a line of JSON.
 type exchangeLine struct {
-	Time            string            `json:"time"`
-	Protocol        string            `json:"protocol"`
-	Client          string            `json:"client"`
-	Server          string            `json:"server"`
-	Operation       string            `json:"operation"`
-	Status          string            `json:"status"`
-	Error           string            `json:"error"`
-	DurationSeconds float64           `json:"durationSeconds"`
-	RequestBytes    int64             `json:"requestBytes"`
-	ResponseBytes   int64             `json:"responseBytes"`
-	Outcome         string            `json:"outcome"`
-	Attributes      map[string]string `json:"attributes"` // encoded in the order of their names
+	Time            string  `json:"time"`
+	Protocol        string  `json:"protocol"`
+	Client          string  `json:"client"`
+	Server          string  `json:"server"`
+	Operation       string  `json:"operation"`
+	Status          string  `json:"status"`
+	Error           string  `json:"error"`
+	DurationSeconds float64 `json:"durationSeconds"`
+	RequestBytes    int64   `json:"requestBytes"`
+	ResponseBytes   int64   `json:"responseBytes"`
+	Outcome         string  `json:"outcome"`
+	// Waiting and Upkeep are said where they are so; see protocol.Message.
+	Waiting    bool              `json:"waiting,omitempty"`
+	Upkeep     bool              `json:"upkeep,omitempty"`
+	Attributes map[string]string `json:"attributes"` // encoded in the order of their names
 }
 
 // exchangeLines prints exchanges as they end.
 type exchangeLines struct {
 	out    *bufio.Writer
 	json   *json.Encoder
-	redact config.Redact
 	prompt bool // somebody waits for each line
 }
 
-func newExchangeLines(w io.Writer, redact config.Redact, prompt bool) *exchangeLines {
-	l := &exchangeLines{out: bufio.NewWriterSize(w, 64<<10), redact: redact, prompt: prompt}
+func newExchangeLines(w io.Writer, prompt bool) *exchangeLines {
+	l := &exchangeLines{out: bufio.NewWriterSize(w, 64<<10), prompt: prompt}
 	l.json = json.NewEncoder(l.out)
 	l.json.SetEscapeHTML(false)
 	return l
@@ -53,7 +54,7 @@ func (l *exchangeLines) write(x *protocol.Exchange, flow event.Flow) error {
 	line := exchangeLine{
 		Time: x.Start().UTC().Format(time.RFC3339Nano), Protocol: x.Protocol.Name, Client: client.String(), Server: server.String(),
 		Operation: operation(x), Status: status(x), Error: x.Error, DurationSeconds: x.End().Sub(x.Start()).Seconds(),
-		RequestBytes: x.Request.Size, Outcome: x.Outcome.String(), Attributes: map[string]string{},
+		RequestBytes: x.Request.Size, Outcome: x.Outcome.String(), Waiting: x.Waiting(), Upkeep: x.Upkeep(), Attributes: map[string]string{},
 	}
 	l.attributes(line.Attributes, &x.Request.Attrs)
 	if x.Response != nil {
@@ -84,42 +85,8 @@ func (l *exchangeLines) flush() error {
 func (l *exchangeLines) attributes(into map[string]string, a *protocol.Attrs) {
 	for i := range a.Len() {
 		k, v := a.At(i)
-		into[string(k)] = redacted(l.redact, k, string(v))
+		into[string(k)] = string(v)
 	}
-}
-
-// redactedValue stands for what is not shown, as OpenTelemetry writes it.
-const redactedValue = "REDACTED"
-
-// redacted is an attribute's value without what the configuration keeps from being shown: of a URL's query only the names are
-// left, of a database statement nothing.
-func redacted(r config.Redact, k protocol.Key, v string) string {
-	switch {
-	case r.URLQuery && k == protocol.URLQuery:
-		return redactedQuery(v)
-	case r.URLQuery && strings.HasPrefix(string(k), "url.") && strings.Contains(v, "?"):
-		path, query, _ := strings.Cut(v, "?")
-		return path + "?" + redactedQuery(query)
-	case r.QueryValues && (strings.HasSuffix(string(k), ".query.text") || strings.HasSuffix(string(k), ".statement")):
-		return redactedValue
-	default:
-		return v
-	}
-}
-
-func redactedQuery(query string) string {
-	if query == "" {
-		return ""
-	}
-	parts := strings.FieldsFunc(query, func(r rune) bool { return r == '&' || r == ';' })
-	for i, part := range parts {
-		if name, _, ok := strings.Cut(part, "="); ok {
-			parts[i] = name + "=" + redactedValue
-		} else {
-			parts[i] = redactedValue // a value without a name
-		}
-	}
-	return strings.Join(parts, "&")
 }
 
 // operation is what was asked for, in a few words. It depends on the family of the protocol alone.

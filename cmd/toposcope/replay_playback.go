@@ -40,8 +40,9 @@ type playback struct {
 }
 
 var (
-	_ replay.Handler = (*playback)(nil)
-	_ protocol.Sink  = (*playback)(nil)
+	_ replay.Handler         = (*playback)(nil)
+	_ protocol.Sink          = (*playback)(nil)
+	_ protocol.HandshakeSink = (*playback)(nil)
 )
 
 // forever is how long series are kept where nothing but their sum is wanted: captures may be of any length.
@@ -53,7 +54,7 @@ const manySeries = 1_000_000
 // newPlayback makes the stages. serve says that the series are for a store, and so are kept as on a live host.
 func newPlayback(cfg *config.Config, serve bool) (*playback, error) {
 	p := &playback{
-		specs: protocol.Select(all.Specs(), cfg.Capture.Protocols), names: newAddresses(), flows: map[event.ConnID]event.Flow{},
+		specs: protocol.Select(all.Specs(cfg.Keep()), cfg.Capture.Protocols), names: newAddresses(), flows: map[event.ConnID]event.Flow{},
 	}
 	tc := topology.Config{
 		Protocols: p.specs, Routes: cfg.RouteRules(), Limits: cfg.Limits.Topology(), NoInstanceEdges: !cfg.Metrics.InstanceEdges,
@@ -70,8 +71,7 @@ func newPlayback(cfg *config.Config, serve bool) (*playback, error) {
 	p.counts = p.topology.Shard(0)
 	answers := dnsname.New(dnsname.Config{})
 	p.names.named, p.lookups = answers, pipeline.NewLookups(answers, 0)
-	p.tracker = protocol.NewTracker(p.specs, protocol.Config{}, &p.undecoded, p)
-	p.undecoded.tracker = p.tracker
+	p.tracker = protocol.NewTracker(p.specs, protocol.Config{Keep: cfg.Keep()}, &p.undecoded, p)
 	return p, nil
 }
 
@@ -100,7 +100,6 @@ func (p *playback) Handle(ev event.Event) {
 	case *event.Closed:
 		p.tracker.Handle(ev)
 		p.counts.Handle(ev)
-		p.undecoded.closed(e.Conn)
 		delete(p.flows, e.Conn)
 	default:
 		p.counts.Handle(ev)
@@ -148,36 +147,8 @@ func (p *playback) Exchange(x *protocol.Exchange) {
 // Gap implements protocol.Sink.
 func (p *playback) Gap(c event.ConnID, name string, n uint64) { p.counts.Gap(c, name, n) }
 
-// undecoded counts the connections that the tracker refuses, by reason. The tracker itself only knows those that are open.
-type undecoded struct {
-	tracker *protocol.Tracker
-	open    map[event.ConnID]protocol.Reason
-	openTLS int64
-	total   map[protocol.Reason]uint64
-}
-
-var _ protocol.Verdicts = (*undecoded)(nil)
-
-// SetVerdict implements protocol.Verdicts.
-func (u *undecoded) SetVerdict(c event.ConnID, v protocol.Verdict) {
-	if !v.Refused {
-		return
-	}
-	if u.open == nil {
-		u.open, u.total = map[event.ConnID]protocol.Reason{}, map[protocol.Reason]uint64{}
-	}
-	why := protocol.ReasonUnknown
-	if u.tracker.Counters().Undecoded[protocol.ReasonTLS] > u.openTLS {
-		why = protocol.ReasonTLS
-		u.openTLS++
-	}
-	u.open[c] = why
-	u.total[why]++
-}
-
-func (u *undecoded) closed(c event.ConnID) {
-	if u.open[c] == protocol.ReasonTLS {
-		u.openTLS--
-	}
-	delete(u.open, c)
+// Handshake implements protocol.HandshakeSink.
+func (p *playback) Handshake(h *protocol.Handshake) {
+	p.lookups.Handshake(h, p.counts)
+	p.undecoded.handshake(h)
 }

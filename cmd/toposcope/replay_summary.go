@@ -12,7 +12,6 @@ import (
 
 	"github.com/toposcope/toposcope/collector/packet"
 	"github.com/toposcope/toposcope/collector/replay"
-	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/topology"
 )
 
@@ -101,10 +100,7 @@ func missing(p *playback, c packet.Counters, file replay.Stats) (notes []string)
 
 // notDecoded tells what was there and says nothing.
 func notDecoded(p *playback, c packet.Counters) (notes []string) {
-	if n := p.undecoded.total; len(n) > 0 {
-		notes = append(notes, fmt.Sprintf("Not decoded: %d connections with TLS, %d that speak nothing known, of %d.",
-			n[protocol.ReasonTLS], n[protocol.ReasonUnknown], p.opened))
-	}
+	notes = p.undecoded.notes(p.opened)
 	var parts []string
 	for _, k := range []struct {
 		n    uint64

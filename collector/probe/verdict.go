@@ -39,6 +39,11 @@ func (t *verdictTable) set(conn event.ConnID, v bpf.SocketsVerdict) {
 	atomic.StoreUint64(&slot.Conn, uint64(conn))
 }
 
+// clear empties conn's slot, unless another connection has it by now.
+func (t *verdictTable) clear(conn event.ConnID) {
+	atomic.CompareAndSwapUint64(&t.slots[uint64(conn)%uint64(len(t.slots))].Conn, uint64(conn), 0)
+}
+
 func (t *verdictTable) close() {
 	if t.memory != nil {
 		_ = unix.Munmap(t.memory) // nothing is left to do with it
@@ -72,6 +77,16 @@ func (p *Probe) CopyAll(conn event.ConnID) {
 	}
 	// More than maxHead is what makes it a limit of each call instead of each turn.
 	p.verdicts.set(conn, bpf.SocketsVerdict{Head: max(min(maxWhole, p.ringSize()/8), maxHead+1)})
+}
+
+// Undecide takes a verdict back: the kernel copies of conn what it copies of a connection of which nothing is known. Call it from the
+// goroutine of conn's shard.
+func (p *Probe) Undecide(conn event.ConnID) {
+	if isPacketConn(conn) {
+		p.refusePacketConn(conn, false)
+		return
+	}
+	p.verdicts.clear(conn)
 }
 
 // Refuse tells the kernel to send nothing more of conn. Call it from the goroutine of conn's shard.

@@ -142,6 +142,7 @@ func TestAllowance(t *testing.T) {
 				reach      int
 			}{
 				{"undecided, at first", func(event.ConnID) {}, 100_000, 0, by(20_000, unix.Write), 20_000},
+				{"undecided again", func(c event.ConnID) { pr.Copy(c, 300, 2); pr.Undecide(c) }, 100_000, 0, by(20_000, unix.Write), 20_000},
 				{"small", func(c event.ConnID) { pr.Copy(c, 3000, 100) }, 3000, 100, by(20_000, unix.Write), 20_000},
 				{"largest", func(c event.ConnID) { pr.Copy(c, 1<<30, 1<<10) }, 16 << 10, 256, by(20_000, unix.Write), 20_000},
 				{"in parts", func(c event.ConnID) { pr.Copy(c, 3000, 100) }, 3000, 100, by(20_000, sendVector(100)), 1600},

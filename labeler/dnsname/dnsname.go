@@ -73,6 +73,7 @@ type address [namesPerAddress]lookup
 type lookup struct {
 	name   *name // nil: free
 	pid    uint32
+	asked  atomic.Bool  // else it is only what a client called its server
 	learnt atomic.Int64 // ns since 1970
 	until  atomic.Int64
 }
@@ -93,6 +94,9 @@ type Answer struct {
 	Addresses, TTL []byte
 	// At is when the answer was received.
 	At time.Time
+	// Said is set when nobody asked: a client called the server that it had connected to by that name (TLS's SNI), At being when it
+	// connected. That names an address only as long as it is not known by a name that somebody asked for.
+	Said bool
 }
 
 // Learn takes in an answer. What is no address is passed over, and so are loopback, multicast and the unspecified address: with
@@ -117,14 +121,14 @@ func usable(a netip.Addr) bool {
 
 func (t *Table) learn(k key, a *Answer, at, until int64) {
 	t.mu.RLock()
-	known := t.refresh(k, a, at, until)
+	known := a.Said && t.addresses[k].askedFor(at) || t.refresh(k, a, at, until)
 	t.mu.RUnlock()
 	if known {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.refresh(k, a, at, until) {
+	if a.Said && t.addresses[k].askedFor(at) || t.refresh(k, a, at, until) {
 		return
 	}
 	n := t.nameOf(a.Name, at)
@@ -140,7 +144,20 @@ func (t *Table) learn(k key, a *Answer, at, until int64) {
 		x = &address{}
 		t.addresses[k] = x
 	}
-	x.set(n, a.PID, at, until)
+	x.set(n, a, at, until)
+}
+
+// askedFor says whether an address, nil for one that is not known, is known at a time by a name that somebody asked for.
+func (x *address) askedFor(at int64) bool {
+	if x == nil {
+		return false
+	}
+	for i := range x {
+		if l := &x[i]; l.name != nil && l.asked.Load() && l.until.Load() >= at {
+			return true
+		}
+	}
+	return false
 }
 
 // refresh moves the times on of an answer that is known. It needs the lock for reading.
@@ -158,6 +175,9 @@ func (t *Table) refresh(k key, a *Answer, at, until int64) bool {
 			raise(&l.learnt, at)
 			raise(&l.until, until)
 			raise(&n.seen, at)
+			if !a.Said {
+				l.asked.Store(true)
+			}
 			return true
 		}
 	}
@@ -175,7 +195,7 @@ func raise(v *atomic.Int64, to int64) {
 }
 
 // set notes a name, in place of the one that was learnt first when there is no room.
-func (x *address) set(n *name, pid uint32, at, until int64) {
+func (x *address) set(n *name, a *Answer, at, until int64) {
 	free := &x[0]
 	for i := range x {
 		l := &x[i]
@@ -191,7 +211,8 @@ func (x *address) set(n *name, pid uint32, at, until int64) {
 		free.name.uses--
 	}
 	n.uses++
-	free.name, free.pid = n, pid
+	free.name, free.pid = n, a.PID
+	free.asked.Store(!a.Said)
 	free.learnt.Store(at)
 	free.until.Store(until)
 }
@@ -328,6 +349,7 @@ func (x *address) move(to, from int) {
 	}
 	a, b := &x[to], &x[from]
 	a.name, a.pid = b.name, b.pid
+	a.asked.Store(b.asked.Load())
 	a.learnt.Store(b.learnt.Load())
 	a.until.Store(b.until.Load())
 	b.name = nil

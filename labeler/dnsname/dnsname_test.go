@@ -63,6 +63,34 @@ func TestNewest(t *testing.T) {
 	x.want(2*time.Second, "10.0.0.1", "db.example")
 }
 
+// say takes in that process 1 of namespace 1 called a server by a name.
+func (t table) say(after time.Duration, name, address string) {
+	t.Learn(&dnsname.Answer{NetNS: 1, PID: 1, At: dawn.Add(after), Name: []byte(name), Addresses: []byte(address), Said: true})
+}
+
+func TestSaid(t *testing.T) {
+	x := newTable(t, dnsname.Config{Floor: time.Minute})
+	x.say(0, "api.example", "192.0.2.1")
+	x.want(0, "192.0.2.1", "api.example")
+	x.say(time.Second, "files.example", "192.0.2.1")
+	x.want(0, "192.0.2.1", "api.example") // each connection has what was said on it
+	x.want(time.Second, "192.0.2.1", "files.example")
+	x.learn(2*time.Second, "edge.example", "192.0.2.1", 1)
+	x.say(3*time.Second, "api.example", "192.0.2.1")
+	x.want(4*time.Second, "192.0.2.1", "edge.example") // somebody asked for it
+	x.say(3*time.Minute, "api.example", "192.0.2.1")
+	x.want(4*time.Minute, "192.0.2.1", "api.example") // but not any more
+
+	x.say(0, "both.example", "192.0.2.2")
+	x.learn(time.Second, "both.example", "192.0.2.2", 1)
+	x.say(2*time.Second, "other.example", "192.0.2.2")
+	x.want(3*time.Second, "192.0.2.2", "both.example")
+	x.Expire(dawn.Add(time.Hour))
+	if s := x.Stats(); s.Addresses != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	x := newTable(t, dnsname.Config{Floor: time.Minute, Keep: time.Hour})
 	x.learn(0, "short.example", "10.0.0.1", 1)

@@ -21,6 +21,12 @@ func (g *got) String() string {
 		response = strconv.FormatInt(g.response, 10)
 	}
 	fmt.Fprintf(&b, " %v %d/%s", g.duration, g.request, response)
+	if g.waiting {
+		b.WriteString(" waiting")
+	}
+	if g.upkeep {
+		b.WriteString(" upkeep")
+	}
 	for i, list := range g.attrs {
 		if i == 1 && g.response >= 0 {
 			b.WriteString(" |")
@@ -55,6 +61,9 @@ func (w *Want) check(g *got) error {
 	if g.request != w.Request || g.response != w.Response {
 		return fmt.Errorf("sizes are %d/%d, want %d/%d", g.request, g.response, w.Request, w.Response)
 	}
+	if g.waiting != w.Waiting || g.upkeep != w.Upkeep {
+		return fmt.Errorf("waiting %v and upkeep %v, want %v and %v", g.waiting, g.upkeep, w.Waiting, w.Upkeep)
+	}
 	for i, list := range w.Attrs {
 		for _, a := range list {
 			v, ok := find(g.attrs[i], a.Key)
@@ -81,7 +90,16 @@ func find(list []Attr, key string) (string, bool) {
 // same compares exchanges in full.
 func same(a, b *got) bool {
 	return a.outcome == b.outcome && a.err == b.err && a.duration == b.duration && a.request == b.request &&
-		a.response == b.response && slices.Equal(a.attrs[0], b.attrs[0]) && slices.Equal(a.attrs[1], b.attrs[1])
+		a.response == b.response && a.waiting == b.waiting && a.upkeep == b.upkeep && slices.Equal(a.attrs[0], b.attrs[0]) &&
+		slices.Equal(a.attrs[1], b.attrs[1])
+}
+
+// inOrder compares an exchange that a loss, or capture that began late, may have cost what it refers to: names, and no more.
+func inOrder(part, full *got) bool {
+	if part.unresolved {
+		return part.request == full.request && part.response == full.response && agrees(part, full)
+	}
+	return same(part, full)
 }
 
 // likely compares an exchange that a loss may have cost a part of, where messages are interleaved and one can do without the
@@ -97,6 +115,9 @@ func likely(part, full *got) bool {
 // that the capture limit cut may be the beginning of the whole.
 func agrees(part, full *got) bool {
 	if !part.truncated && !part.unresolved && (part.request != full.request || part.response != full.response) {
+		return false
+	}
+	if !part.unresolved && (part.waiting != full.waiting || part.upkeep != full.upkeep) {
 		return false
 	}
 	if part.duration != full.duration || !part.unresolved && (part.outcome != full.outcome || part.err != full.err) {

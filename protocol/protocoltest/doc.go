@@ -44,9 +44,19 @@
 //
 //	outcome[(error)] duration requestBytes/responseBytes key=value … | key=value …
 //
-// with the request's attributes (and protocol=name, when it is one that is spoken in the other) before the bar and the response's after it. An attribute that is not listed is not checked,
-// key=- says that it must not be set, and a value with blanks is quoted. The response of an exchange that ended unanswered
-// has "-" bytes. Besides exchanges:
+// with the request's attributes (and protocol=name, when it is one that is spoken in the other) before the bar and the response's
+// after it. An attribute that is not listed is not checked, key=- says that it must not be set, and a value with blanks is quoted.
+// The response of an exchange that ended unanswered has "-" bytes. Among the request's attributes may stand two words, in any
+// order; an exchange that has not the word must not be so:
+//
+//	waiting       the exchange's duration is a wait: the request or the response has Message.Waiting
+//	upkeep        the request has Message.Upkeep, whether or not it succeeded
+//
+// as in
+//
+//	ok 1s 31/5 waiting db.operation.name=BLPOP |
+//
+// Besides exchanges:
 //
 //	undecoded tls|unknown     the connection is given up for that reason (and still open when that is counted)
 //	parse-errors N            default 0
@@ -58,6 +68,6 @@
 // events swapped. These must give exactly what is expected. Cut at the protocol's own capture limit as the kernel cuts, the
 // exchanges must be as many and agree in whatever was seen; cut at much smaller limits they must be among them. With each
 // segment lost in turn, and attached from each segment on, the exchanges must be among the expected ones, times and sizes
-// included, and what is missing must have been reported as a gap: exactly as many where each exchange takes a turn of the
-// client and one of the server.
+// included, but for names that read "unknown" and are counted as unresolved; what is missing must have been reported as a gap:
+// exactly as many where each exchange takes a turn of the client and one of the server.
 package protocoltest

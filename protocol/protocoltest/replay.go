@@ -240,6 +240,7 @@ type got struct {
 	request, response int64
 	truncated         bool
 	unresolved        bool
+	waiting, upkeep   bool
 	task              event.Task
 	side              protocol.Side
 	attrs             [2][]Attr
@@ -253,6 +254,7 @@ func (c collect) Exchange(x *protocol.Exchange) {
 		outcome: x.Outcome.String(), err: x.Error, duration: x.End().Sub(x.Start()),
 		request: x.Request.Size, response: -1, task: x.Task, side: x.Side,
 		truncated: x.Request.Truncated, unresolved: x.Request.Unresolved,
+		waiting: x.Waiting(), upkeep: x.Request.Upkeep,
 	}
 	g.attrs[0] = attrs(&x.Request.Attrs)
 	if x.Protocol.Carrier != "" {
@@ -285,7 +287,7 @@ func attrs(a *protocol.Attrs) []Attr {
 // replay hands events to a tracker of its own. The buffers of a segment are overwritten after each call, as a ring does.
 func replay(specs []*protocol.Spec, opened *event.Opened, events []event.Event) *result {
 	r := &result{}
-	t := protocol.NewTracker(specs, protocol.Config{}, collect{r}, collect{r})
+	t := protocol.NewTracker(specs, protocol.Config{Keep: protocol.Options{URLQuery: true}}, collect{r}, collect{r})
 	if opened != nil {
 		t.Handle(opened)
 	}

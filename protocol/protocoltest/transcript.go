@@ -49,6 +49,8 @@ type Want struct {
 	Duration          time.Duration
 	Request, Response int64 // bytes; Response is -1 when unanswered
 	Attrs             [2][]Attr
+	// Waiting and Upkeep are the words of that name.
+	Waiting, Upkeep bool
 }
 
 // Attr is an attribute of a request or a response; Value "-" says that it is not set.
@@ -227,8 +229,15 @@ func (r *reader) want(line string) error {
 	}
 	part := 0
 	for _, f := range fields[3:] {
-		if f == "|" {
+		switch f {
+		case "|":
 			part = 1
+			continue
+		case "waiting":
+			w.Waiting = true
+			continue
+		case "upkeep":
+			w.Upkeep = true
 			continue
 		}
 		k, v, ok := strings.Cut(f, "=")

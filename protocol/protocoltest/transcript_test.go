@@ -27,6 +27,7 @@ close reset
 expect
 failed(500) 5ms 10/20 a=1 "b=x y" | c=-
 ok 1s 1/-
+ok 1s 1/2 waiting a=b upkeep |
 undecoded tls
 parse-errors 2
 unresolved 3
@@ -54,7 +55,13 @@ unresolved 3
 		!tr.Datagram || tr.Unresolved != 3 {
 		t.Errorf("%+v", tr)
 	}
-	if len(tr.Want) != 2 || tr.Want[0].Error != "500" || tr.Want[0].Attrs[0][1] != (Attr{"b", "x y"}) || tr.Want[1].Response != -1 {
+	if len(tr.Want) != 3 || tr.Want[0].Waiting || tr.Want[0].Upkeep {
+		t.Fatalf("%+v", tr.Want)
+	}
+	if w := tr.Want[2]; !w.Waiting || !w.Upkeep || len(w.Attrs[0]) != 1 {
+		t.Errorf("%+v", w)
+	}
+	if tr.Want[0].Error != "500" || tr.Want[0].Attrs[0][1] != (Attr{"b", "x y"}) || tr.Want[1].Response != -1 {
 		t.Errorf("%+v", tr.Want)
 	}
 }

@@ -82,6 +82,7 @@ func sources() metrics.Sources {
 		Filtered: func() int64 { return 4 },
 		Trackers: func() []protocol.Counters {
 			c := protocol.NewTracker([]*protocol.Spec{{Name: "http"}}, protocol.Config{}, nil, nil).Counters()
+			c.TLS[protocol.TLSLabels{Version: "1.3", ALPN: "h2"}] = 3
 			return []protocol.Counters{c, c}
 		},
 	}

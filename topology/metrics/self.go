@@ -92,6 +92,19 @@ func decodingMetrics() []Metric {
 			Name: "toposcope_undecoded_connections", Help: "Open connections whose bytes are not decoded, and why.",
 			Type: Gauge, Labels: []string{"reason"}, collect: undecoded,
 		},
+		{
+			Name: "toposcope_tls_connections_total", Type: Counter, Labels: []string{"version", "alpn"},
+			Help: "Connections that speak TLS, by the version that the server chose and the protocol within: the one agreed on or, where that " +
+				"is encrypted, the first that the client wishes. One that both ends saw counts twice here.",
+			collect: tlsConnections,
+		},
+		{
+			Name: "toposcope_reinferred_connections_total", Type: Counter,
+			Help: "Connections that broke the rules of their protocol so often that they were taken for undecided again.",
+			collect: func(in *input, out *sink) {
+				in.sum(out, func(c *protocol.Counters) uint64 { return c.Reinferred })
+			},
+		},
 		trackerGauge("toposcope_tracked_connections", "Connections that are being decoded or watched for a protocol.", "",
 			func(c *protocol.Counters) int64 { return c.Connections }),
 		trackerGauge("toposcope_stream_buffered_bytes", "Captured bytes that wait for the rest of a message.", "bytes",
@@ -142,6 +155,18 @@ func exchanges(in *input, out *sink) {
 	}
 	for k, n := range sum {
 		out.counter(float64(n), in.snapshot.Started, k.Protocol, k.Outcome.String())
+	}
+}
+
+func tlsConnections(in *input, out *sink) {
+	sum := map[protocol.TLSLabels]uint64{}
+	for i := range in.trackers {
+		for k, n := range in.trackers[i].TLS {
+			sum[k] += n
+		}
+	}
+	for k, n := range sum {
+		out.counter(float64(n), in.snapshot.Started, k.Version, k.ALPN)
 	}
 }
 

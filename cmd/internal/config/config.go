@@ -20,6 +20,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/toposcope/toposcope/labeler"
+	"github.com/toposcope/toposcope/protocol"
 )
 
 // Config is the file. The zero value is not useful: start from Default.
@@ -82,8 +83,13 @@ type Metrics struct {
 type Redact struct {
 	// QueryValues are the literals of database statements.
 	QueryValues bool `yaml:"query_values"`
-	// URLQuery is what follows the question mark.
+	// URLQuery are the values in what follows the question mark, and headers that are kept for display.
 	URLQuery bool `yaml:"url_query"`
+}
+
+// Keep says which texts of exchanges are kept for display.
+func (c *Config) Keep() protocol.Options {
+	return protocol.Options{TextLimit: c.Capture.PayloadLimit, Values: !c.Redact.QueryValues, URLQuery: !c.Redact.URLQuery}
 }
 
 // Default is the configuration without a file. protocols are the names of those that are known.

@@ -10,7 +10,7 @@ import (
 	"github.com/toposcope/toposcope/topology"
 )
 
-// Answers takes what DNS answered; *dnsname.Table is one. What an answer points to is valid until Learn returns.
+// Answers takes what DNS answered, and what TLS clients call their servers; *dnsname.Table is one. What an answer points to is valid until Learn returns.
 type Answers interface{ Learn(*dnsname.Answer) }
 
 // noError is the response code that is none.
@@ -36,13 +36,16 @@ func NewLookups(answers Answers, apart time.Duration) *Lookups {
 	return l
 }
 
-// sink counts a shard's exchanges, and shows those of DNS to lookups.
+// sink counts a shard's exchanges, and shows those of DNS, and the beginnings of TLS, to lookups.
 type sink struct {
 	*topology.Shard
 	lookups *Lookups
 }
 
-var _ protocol.Sink = sink{}
+var (
+	_ protocol.Sink          = sink{}
+	_ protocol.HandshakeSink = sink{}
+)
 
 func (s sink) Exchange(x *protocol.Exchange) {
 	s.Shard.Exchange(x)
@@ -61,6 +64,25 @@ func (l *Lookups) Exchange(x *protocol.Exchange, into *topology.Shard) {
 		l.into = into
 		l.walks.Step(&step)
 	}
+}
+
+// Handshake implements protocol.HandshakeSink.
+func (s sink) Handshake(h *protocol.Handshake) { s.lookups.Handshake(h, s.Shard) }
+
+// Handshake takes in what TLS says at the beginning of a connection: how a client calls its server names the address, if nothing
+// better does.
+func (l *Lookups) Handshake(h *protocol.Handshake, from *topology.Shard) {
+	if l.answers == nil || h.Side != protocol.ClientSide || !h.Direct || len(h.ServerName) == 0 {
+		return
+	}
+	flow, opened, ok := from.Flow(h.Conn)
+	if !ok {
+		return
+	}
+	var buf [64]byte
+	l.answers.Learn(&dnsname.Answer{
+		NetNS: flow.NetNS, PID: h.Task.PID, Name: h.ServerName, Addresses: flow.Remote.Addr().AppendTo(buf[:0]), At: opened, Said: true,
+	})
 }
 
 // Tick passes the time on.

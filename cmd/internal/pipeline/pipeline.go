@@ -162,6 +162,8 @@ func (v verdicts) SetVerdict(c event.ConnID, d protocol.Verdict) {
 	switch {
 	case d.Refused:
 		v.probe.Refuse(c)
+	case d.Undecided:
+		v.probe.Undecide(c)
 	case d.Whole:
 		v.probe.CopyAll(c)
 	default:
