@@ -298,8 +298,8 @@ type Message struct {
 	// its answer (a stream of events): how long it took says nothing of the server. It is counted, and is in no latency of an edge.
 	Waiting bool
 	// Upkeep marks a request by which a driver looks after its connection and which no application asked for (a handshake, an
-	// authentication, a heartbeat, the preparation of a statement). One that succeeds has its operation's series and is kept apart from
-	// the requests of its edge.
+	// authentication, a heartbeat, the preparation of a statement). One that does not fail has its operation's series and is kept
+	// apart from the requests of its edge.
 	Upkeep bool
 	// Form is the parser's own, of a request: what it must know when the answer comes (see Chunk.Request), such as the command.
 	Form uint64
@@ -369,8 +369,8 @@ func (x *Exchange) Waiting() bool {
 	return x.Request.Waiting || x.Response != nil && x.Response.Waiting
 }
 
-// Upkeep reports whether the exchange is a connection's own upkeep, and succeeded; see Message.Upkeep.
-func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome == OK }
+// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep.
+func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome != Failed }
 
 // Start is the time of the request's first byte at the watched end.
 func (x *Exchange) Start() time.Time { return x.Request.Start }

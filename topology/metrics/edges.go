@@ -108,7 +108,7 @@ func edges() []Metric {
 			"Requests from client to server that waited for something to happen (BLPOP, Fetch, a long poll). They are among the requests, and in no latency of the edge.",
 			func(e *topology.EdgeState) (uint64, time.Time) { return e.Waiting, e.WaitingCreated }),
 		perEdgeRarely(topology.MetricUpkeep,
-			"Exchanges by which the client looked after its connections to the server (handshakes, authentication, heartbeats, preparing of statements) and that succeeded. They are not among the requests.",
+			"Exchanges by which the client looked after its connections to the server (handshakes, authentication, heartbeats, preparing of statements) and that did not fail. They are not among the requests.",
 			func(e *topology.EdgeState) (uint64, time.Time) { return e.Upkeep, e.UpkeepCreated }),
 		perInstance(topology.MetricInstanceRequests,
 			"Requests from an instance of the client to one of the server.",
