@@ -68,15 +68,17 @@ func (p *Probe) Copy(conn event.ConnID, head, tail int) {
 	p.verdicts.set(conn, bpf.SocketsVerdict{Head: uint32(min(head, maxHead)), Tail: uint16(min(tail, maxTail))})
 }
 
-// CopyAll tells the kernel to copy 256 KiB of each call, or an eighth of a ring when that is less, for a protocol that cannot skip
-// what it has not seen. Call it from the goroutine of conn's shard.
-func (p *Probe) CopyAll(conn event.ConnID) {
+// CopyAll tells the kernel to copy 256 KiB of each call, or an eighth of a ring when that is less, and tail bytes at the end of a call
+// that was cut, for a protocol that cannot skip what it has not seen. Call it from the goroutine of conn's shard.
+func (p *Probe) CopyAll(conn event.ConnID, tail int) {
 	if isPacketConn(conn) {
 		p.refusePacketConn(conn, false)
 		return
 	}
 	// More than maxHead is what makes it a limit of each call instead of each turn.
-	p.verdicts.set(conn, bpf.SocketsVerdict{Head: max(min(maxWhole, p.ringSize()/8), maxHead+1)})
+	p.verdicts.set(conn, bpf.SocketsVerdict{
+		Head: max(min(maxWhole, p.ringSize()/8), maxHead+1), Tail: uint16(min(tail, maxTail)),
+	})
 }
 
 // Undecide takes a verdict back: the kernel copies of conn what it copies of a connection of which nothing is known. Call it from the

@@ -14,8 +14,11 @@ import (
 	"github.com/toposcope/toposcope/collector/event"
 )
 
-// wholeMax is what is copied of one call on a connection that is wanted whole.
-const wholeMax = 256 << 10
+// wholeMax is what is copied of one call on a connection that is wanted whole, wholeTail what is asked for of its end beyond that.
+const (
+	wholeMax  = 256 << 10
+	wholeTail = 200
+)
 
 // writer sends all of b on a blocking socket by calls of one kind and returns what each of them took.
 type writer func(fd int, b []byte) (took []int, err error)
@@ -88,7 +91,7 @@ func TestWhole(t *testing.T) {
 				{"partial sends", by(1<<18, sendSome), unix.Read, 10_000},
 			} {
 				t.Run(c.name, func(t *testing.T) {
-					p := wanted(t, r, pr.CopyAll)
+					p := wanted(t, r, func(c event.ConnID) { pr.CopyAll(c, wholeTail) })
 					stream := noise(1 << 20)
 					took := p.transfer(c.write, c.receive, c.buffer, stream)
 					p.ended(r, func(client, server *record) error {
@@ -110,7 +113,7 @@ func TestWholeThreads(t *testing.T) {
 			var all sync.WaitGroup
 			there, back := noise(600_000), noise(700_000)
 			for range 3 {
-				p := wanted(t, r, pr.CopyAll)
+				p := wanted(t, r, func(c event.ConnID) { pr.CopyAll(c, wholeTail) })
 				pairs = append(pairs, p)
 				all.Go(func() { p.transfer(by(70_001, unix.Write), unix.Read, 200_000, there) })
 				mirror := pair{t, p.server, p.client}
@@ -258,6 +261,9 @@ func checkWhole(c *record, d event.Dir, stream []byte) error {
 		}
 		if len(p.data) != min(p.size, wholeMax) {
 			return fmt.Errorf("%s: %d bytes of %d at %d", d, len(p.data), p.size, p.off)
+		}
+		if p.tail != min(wholeTail, p.size-len(p.data)) {
+			return fmt.Errorf("%s: a tail of %d bytes behind %d of %d", d, p.tail, len(p.data), p.size)
 		}
 		if !bytes.Equal(p.data, stream[next:next+len(p.data)]) {
 			return fmt.Errorf("%s: other bytes at %d", d, p.off)

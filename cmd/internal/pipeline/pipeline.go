@@ -165,7 +165,7 @@ func (v verdicts) SetVerdict(c event.ConnID, d protocol.Verdict) {
 	case d.Undecided:
 		v.probe.Undecide(c)
 	case d.Whole:
-		v.probe.CopyAll(c)
+		v.probe.CopyAll(c, d.Tail)
 	default:
 		v.probe.Copy(c, d.Head, d.Tail)
 	}
