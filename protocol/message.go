@@ -31,6 +31,9 @@ func (t *Tracker) message(c *conn, d event.Dir, v *view, m *Message, n uint64) {
 	whole := m.Part == PartWhole && to <= st.end
 	switch m.Kind {
 	case Request, OneWay:
+		if m.Refused && n == 0 {
+			d = d.Reverse()
+		}
 		t.request(c, d, m, whole, first.number)
 	case Response:
 		t.response(c, d, m, whole)

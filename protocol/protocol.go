@@ -301,6 +301,9 @@ type Message struct {
 	// authentication, a heartbeat, the preparation of a statement). One that does not fail has its operation's series and is kept
 	// apart from the requests of its edge.
 	Upkeep bool
+	// Refused marks a request that was never sent: the server said no before it was asked (MySQL's "Too many connections" in place of
+	// its greeting). It is returned from the server's direction, in order, with n == 0, and its answer after it.
+	Refused bool
 	// Form is the parser's own, of a request: what it must know when the answer comes (see Chunk.Request), such as the command.
 	Form uint64
 	// Task is who read or wrote its first byte; the tracker sets it.
@@ -322,7 +325,7 @@ func (m *Message) Reset() {
 	m.Attrs.Reset()
 	m.Start, m.End = time.Time{}, time.Time{}
 	m.Size, m.Truncated = 0, false
-	m.Waiting, m.Upkeep, m.Form = false, false, 0
+	m.Waiting, m.Upkeep, m.Refused, m.Form = false, false, false, 0
 	m.Task = event.Task{}
 	m.next, m.prev, m.answer, m.asked, m.doubt, m.partial = nil, nil, nil, nil, false, false
 	m.bytes = 0

@@ -92,7 +92,7 @@ var rules = []rule{
 var standardOnly = []string{"./collector/event", "./protocol", "./labeler", "./topology"}
 
 // decoders are libraries that a protocol may bring along to decode what it carries.
-var decoders = []string{"golang.org/x/net/http2/hpack"}
+var decoders = []string{"golang.org/x/net/http2/hpack", "github.com/DataDog/go-sqllexer/...", "github.com/klauspost/compress/..."}
 
 // pkg is what "go list -json" tells of a package.
 type pkg struct {
