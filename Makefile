@@ -116,7 +116,8 @@ ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
 packages: # the Debian packages that tests need, where they are missing
 	@.ci/packages clang llvm libbpf-dev bpftool gcc libc6-dev qemu-system-x86 busybox-static cpio zstd \
 		nginx-light wrk curl iproute2 iptables python3 chromium prometheus protobuf-compiler tcpdump tshark \
-		dnsmasq unbound bind9-dnsutils nghttp2-server nghttp2-client
+		dnsmasq unbound bind9-dnsutils nghttp2-server nghttp2-client \
+		mariadb-server mariadb-client postgresql redis-server
 
 clean: ## remove what was built
 	rm -rf bin ui/dist/assets ui/dist/index.html
