@@ -59,24 +59,27 @@ func procAddress(t *testing.T, text string) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// ownAddresses looks up the services of r at the shop's name server. Each is to listen where that says, and nobody else.
+// ownAddresses looks up the services of r at the shop's name server, and returns the addresses of their processes. Each is to listen
+// where that says, and nobody else.
 func (r *run) ownAddresses(t *testing.T) map[string]netip.Addr {
 	t.Helper()
 	look := resolver.Resolver{Client: "test", Address: r.addresses["dns"], Search: dns.Search(), Dots: dns.Dots, Book: &tally.Book{}}
 	own, seen := map[string]netip.Addr{}, map[netip.Addr]bool{}
-	for name, listens := range r.addresses {
-		if name == loadName {
-			continue
+	for _, s := range append(shop.Services(), shop.Service{Name: shop.NameServer}) {
+		found, err := look.Addresses(t.Context(), s.Name)
+		if err != nil || len(found) != len(s.Processes()) {
+			t.Fatalf("%s is looked up as %v, %v", s.Name, found, err)
 		}
-		found, err := look.Addresses(t.Context(), name)
-		if err != nil || len(found) != 1 {
-			t.Fatalf("%s is looked up as %v, %v", name, found, err)
+		slices.SortFunc(found, netip.Addr.Compare)
+		for i, name := range s.Processes() {
+			own[name] = found[i].Unmap()
+			if listens := netip.MustParseAddrPort(r.addresses[name]); own[name] != listens.Addr() || seen[own[name]] {
+				t.Errorf("%s listens at %s, and is looked up as %s", name, listens, own[name])
+			} else if s.Port != 0 && int(listens.Port()) != s.Port {
+				t.Errorf("%s listens at %s, want port %d", name, listens, s.Port)
+			}
+			seen[own[name]] = true
 		}
-		own[name] = found[0].Unmap()
-		if own[name] != netip.MustParseAddrPort(listens).Addr() || seen[own[name]] {
-			t.Errorf("%s listens at %s, and is looked up as %s", name, listens, own[name])
-		}
-		seen[own[name]] = true
 	}
 	return own
 }
@@ -98,8 +101,13 @@ func TestAddresses(t *testing.T) {
 	own[loadName] = slices.MaxFunc(slices.Collect(maps.Values(own)), netip.Addr.Compare).Next() // customers come last
 	want := map[call]bool{{own[loadName], own["web"]}: true}
 	for _, s := range shop.Services() {
-		for _, peer := range s.Peers() {
-			want[call{own[s.Name], own[peer]}] = true
+		for _, name := range s.Processes() {
+			for _, peer := range s.Peers() {
+				server, _ := shop.Find(shop.Services(), peer)
+				for _, at := range server.Processes() {
+					want[call{own[name], own[at]}] = true
+				}
+			}
 		}
 	}
 	delete(want, call{own["checkout"], own["notifications"]}) // on connections that are not kept: they are seldom there to see

@@ -12,7 +12,6 @@ import (
 
 	"github.com/toposcope/toposcope/demo/dns"
 	"github.com/toposcope/toposcope/demo/fault"
-	"github.com/toposcope/toposcope/demo/shop"
 )
 
 // maxPort is the highest --port-base.
@@ -53,10 +52,11 @@ func parseShopFlags(args []string) shopFlags {
 	set.IntVar(&f.portBase, "port-base", 0, "first of the ports to listen at, on 127.0.0.1; 0 takes free ones")
 	set.TextVar(&f.first, "address-base", netip.Addr{}, "first of the `addresses` of this host that the shop may use: each process has one of\n"+
 		"its own then, at which it listens and from which it calls others: the name server this one, port 53, the others\n"+
-		"those that follow, services all at port 8080 or --port-base; they find each other by name")
+		"those that follow, services all at port 8080 or --port-base and databases at\n"+
+		"their own; they find each other by name")
 	set.DurationVar(&f.duration, "duration", 0, "stop after this time; 0 runs until SIGINT or SIGTERM")
 	set.StringVar(&f.report, "report", "", "`file` to write at the end, as JSON: how many calls each service made,\n"+
-		"HTTP by route and status, gRPC by method and code, DNS by type and code")
+		"HTTP by route and status, gRPC by method and code, DNS by type and code, databases by operation, collection and code")
 	set.StringVar(&f.control, "control-address", "", "`address` at which faults are switched on and off by HTTP, as the shop says\n"+
 		"when it starts (default a free port of 127.0.0.1)")
 	set.Func("dns-address", "`address` of the shop's name server, UDP and TCP (default 127.0.53.53:53; where port 53 is taken or\n"+
@@ -65,8 +65,8 @@ func parseShopFlags(args []string) shopFlags {
 		f.dns = []string{v}
 		return err
 	})
-	set.Func("fault", "`faults` to start with: payments=slow:800ms,stock=fail:0.2; repeatable.\n"+fault.Syntax, func(v string) error {
-		faults, err := fault.Parse(v, servers())
+	set.Func("fault", "`faults` to start with: payments=slow:800ms,stock=fail:0.2; repeatable.\n"+faultHelp(), func(v string) error {
+		faults, err := fault.Parse(v, places())
 		f.faults = f.faults.With(faults)
 		return err
 	})
@@ -75,7 +75,7 @@ func parseShopFlags(args []string) shopFlags {
 		set.Usage()
 		os.Exit(2)
 	}
-	afterAll := len(shop.Services())
+	afterAll := len(processes())
 	if f.first.IsValid() && !f.own(afterAll+1).IsValid() {
 		logf("no %d addresses begin with %s", afterAll+2, f.first)
 		os.Exit(2)
@@ -113,12 +113,12 @@ func (f shopFlags) own(i int) netip.Addr {
 	return address
 }
 
-// listen is where the ith process listens, the name server being the 0th.
-func (f shopFlags) listen(i int) string {
+// listen is where the ith process listens, the name server being the 0th. known is the port by which its protocol is known, 0 for none.
+func (f shopFlags) listen(i, known int) string {
 	if !f.first.IsValid() {
 		return f.address(i - 1)
 	}
-	return netip.AddrPortFrom(f.own(i), cmp.Or(uint16(f.portBase), ownPort)).String()
+	return netip.AddrPortFrom(f.own(i), cmp.Or(uint16(known), uint16(f.portBase), ownPort)).String()
 }
 
 type serviceFlags struct {
@@ -127,6 +127,7 @@ type serviceFlags struct {
 	requests uint64
 	listen   string
 	from     netip.Addr
+	version  int
 	faults   fault.Set
 	peers    map[string]string
 }
@@ -139,8 +140,9 @@ func parseServiceFlags(name string, args []string) serviceFlags {
 	set.Uint64Var(&f.requests, "requests", 0, "end after this many requests; 0 goes on (load only)")
 	set.StringVar(&f.listen, "listen", "127.0.0.1:0", "`address` to listen at; for the name server a list, of which it takes the first it can")
 	set.TextVar(&f.from, "from", netip.Addr{}, "`address` to call others from (default what the kernel takes)")
+	set.IntVar(&f.version, "version", 0, "version of the service; 2 is the next one where there is one")
 	set.Func("fault", "`faults` to start with", func(v string) (err error) {
-		f.faults, err = fault.Parse(v, servers())
+		f.faults, err = fault.Parse(v, places())
 		return err
 	})
 	set.Func("peer", "`service=address` of one that is called; repeatable", func(v string) error {

@@ -1,5 +1,5 @@
-// Command toposcope-demo is a small shop of separate processes that talk HTTP, gRPC and DNS to each other under steady traffic:
-// something to look at with Toposcope.
+// Command toposcope-demo is a small shop of separate processes that talk HTTP, gRPC and DNS to each other, and to databases, under
+// steady traffic: something to look at with Toposcope.
 //
 // Without arguments it runs the shop until SIGINT or SIGTERM. With the name of a service as its first argument it is that
 // service; so it starts itself, once for each.
@@ -56,7 +56,7 @@ func runShop(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("finding this program: %w", err)
 	}
-	services, err := children(f)
+	order, err := shop.StartOrder(shop.Services())
 	if err != nil {
 		return err
 	}
@@ -67,18 +67,23 @@ func runShop(ctx context.Context, args []string, out io.Writer) error {
 	s := supervisor.New(supervisor.Config{
 		Executable: self,
 		Args:       []string{fmt.Sprintf("--seed=%d", f.seed), fmt.Sprintf("--rate=%g", f.rate), fmt.Sprintf("--requests=%d", f.requests)},
-		Services:   services,
+		Services:   children(f, order, f.faults),
 		Faults:     f.faults.String(),
 		Ready: func(running []supervisor.Running) {
 			printServices(out, running)
-			const example = "curl -X PUT -d payments=slow:800ms,stock=fail:0.2"
-			fmt.Fprintf(out, "\nFaults: %s http://%s/faults   (GET shows, DELETE ends them)\n\n", example, switches.Addr())
+			const example = "curl -X PUT -d payments=slow:800ms,mysql=fail:0.2"
+			fmt.Fprintf(out, "\nFaults: %s http://%s/faults   (GET shows, DELETE ends them; GET / tells what there is)\n\n",
+				example, switches.Addr())
 		},
 		Logf: logf,
 	})
-	board := control.New(servers(), f.faults, func(ctx context.Context, set fault.Set) error {
-		return s.SetFaults(ctx, set.String())
+	board := control.New(control.Config{
+		Places: places(), First: f.faults, Help: faultHelp(), Logf: logf,
+		Apply: func(ctx context.Context, set fault.Set) error {
+			return s.Apply(ctx, supervisor.Change{Faults: set.String(), Services: children(f, order, set)})
+		},
 	})
+	defer board.Close()
 	defer serveControl(switches, board.Handler())()
 
 	start := time.Now()
@@ -104,32 +109,37 @@ func serveControl(listener net.Listener, handler http.Handler) (stop func()) {
 	return func() { _ = server.Close() }
 }
 
-// servers are the names of the services at which faults can be switched on.
-func servers() []string {
-	names := []string{shop.NameServer}
-	for _, s := range shop.Services() {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-// children are the shop's services in the order of their start, the name server first and the customers last.
-func children(f shopFlags) ([]supervisor.Service, error) {
-	order, err := shop.StartOrder(shop.Services())
-	if err != nil {
-		return nil, err
-	}
-	services := []supervisor.Service{{Name: shop.NameServer, Listen: strings.Join(f.dns, ","), Directory: true}}
-	for i, s := range order {
-		peers := s.Peers()
-		if s.LooksUp() || f.first.IsValid() && len(peers) > 0 {
+// children are the shop's processes in the order of their start, that of its services, the name server first and the customers last,
+// as they are with set in force.
+func children(f shopFlags, order []shop.Service, set fault.Set) []supervisor.Service {
+	list := []supervisor.Service{{
+		Name: shop.NameServer, Listen: strings.Join(f.dns, ","), Directory: true, Down: set.At(shop.NameServer).Down,
+	}}
+	for _, s := range order {
+		version := 1
+		if set.At(s.Name).Deploy {
+			version = 2
+		}
+		now := s.Version(version)
+		var peers []string
+		for _, name := range now.Peers() {
+			peer, _ := shop.Find(order, name)
+			peers = append(peers, peer.Processes()...)
+		}
+		if now.LooksUp() || f.first.IsValid() && len(peers) > 0 {
 			peers = append(peers, shop.NameServer)
 		}
-		services = append(services, supervisor.Service{Name: s.Name, Listen: f.listen(i + 1), From: f.own(i + 1), Peers: peers})
+		for _, name := range s.Processes() {
+			i := len(list)
+			list = append(list, supervisor.Service{
+				Name: name, Of: s.Name, Listen: f.listen(i, s.Port), From: f.own(i), Peers: peers,
+				Version: version, Down: set.At(name, s.Name).Down,
+			})
+		}
 	}
-	return append(services, supervisor.Service{
-		Name: loadName, From: f.own(len(services)), Peers: []string{"web", shop.NameServer}, Last: f.requests > 0,
-	}), nil
+	return append(list, supervisor.Service{
+		Name: loadName, From: f.own(len(list)), Peers: []string{"web", shop.NameServer}, Last: f.requests > 0,
+	})
 }
 
 func printServices(out io.Writer, running []supervisor.Running) {

@@ -20,13 +20,13 @@ tcpdump=
 trap '[[ -z $tcpdump ]] || kill "$tcpdump" 2>/dev/null || true; rm -rf "$out"' EXIT
 trap 'exit 1' INT # the shop takes a Ctrl-C for a good end; half of a sample is none
 
-setpriv --pdeathsig KILL tcpdump -i lo -n -s 0 -B 16384 -U --immediate-mode -Z root -w "$out/sample.pcap" 2>"$out/log" &
+setpriv --pdeathsig KILL tcpdump -i lo -n -s 0 -B 131072 -U --immediate-mode -Z root -w "$out/sample.pcap" 2>"$out/log" &
 tcpdump=$!
 until grep -qs 'listening on' "$out/log"; do
 	kill -0 "$tcpdump" 2>/dev/null || { cat "$out/log" >&2; exit 1; }
 	sleep 0.1
 done
-setpriv --pdeathsig TERM bin/toposcope-demo --seed=10 --requests=70 --rate=3.5 --address-base=10.77.0.1 --report="$out/sample.json"
+setpriv --pdeathsig TERM bin/toposcope-demo --seed=15 --requests=70 --rate=3.5 --address-base=10.77.0.1 --report="$out/sample.json"
 kill -INT "$tcpdump" # it writes what it still holds
 wait "$tcpdump" || true
 tcpdump=

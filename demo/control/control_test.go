@@ -7,14 +7,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/toposcope/toposcope/demo/fault"
 )
 
 // TestHandler: one request after another to one switchboard.
 func TestHandler(t *testing.T) {
-	services := []string{"payments", "stock"}
-	first, err := fault.Parse("stock=fail:0.5", services)
+	places := fault.Places{"payments": fault.Slow | fault.Fail | fault.Lost, "stock": fault.Fail}
+	first, err := fault.Parse("stock=fail:0.5", places)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func TestHandler(t *testing.T) {
 		}
 		return nil
 	}
-	handler := New(services, first, apply).Handler()
+	handler := New(Config{Places: places, First: first, Apply: apply, Help: "what there is", Logf: t.Logf}).Handler()
 	const none = "-" // what apply is called with where it is not called
 	for _, step := range []struct {
 		method, body string
@@ -65,15 +66,61 @@ func TestHandler(t *testing.T) {
 
 // TestOrigin: a page that somebody has open in a browser cannot switch on faults.
 func TestOrigin(t *testing.T) {
-	handler := New([]string{"stock"}, nil, func(context.Context, fault.Set) error {
+	handler := New(Config{Places: fault.Places{"stock": fault.Fail}, Apply: func(context.Context, fault.Set) error {
 		t.Error("faults were applied")
 		return nil
-	}).Handler()
+	}}).Handler()
 	request := httptest.NewRequest("POST", "http://127.0.0.1:7000/faults", strings.NewReader("stock=fail"))
 	request.Header.Set("Origin", "https://elsewhere.example")
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, request)
 	if answer.Code != http.StatusForbidden {
 		t.Errorf("got %d, want %d", answer.Code, http.StatusForbidden)
+	}
+}
+
+// TestTime: faults with a time end when it is over, others and those that were changed meanwhile do not.
+func TestTime(t *testing.T) {
+	places := fault.Places{"payments": fault.Fail, "stock": fault.Fail, "users": fault.Fail}
+	first, err := fault.Parse("users=fail for 20ms", places)
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := make(chan string, 10)
+	board := New(Config{Places: places, First: first, Logf: t.Logf, Apply: func(_ context.Context, set fault.Set) error {
+		applied <- set.String()
+		return nil
+	}})
+	defer board.Close()
+	expect := func(want string) {
+		t.Helper()
+		select {
+		case got := <-applied:
+			if got != want {
+				t.Fatalf("applied %q, want %q", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%q is not applied", want)
+		}
+	}
+	expect("")
+	post := func(body string) {
+		board.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/faults", strings.NewReader(body)))
+	}
+	post("stock=fail")
+	expect("stock=fail")
+	post("payments=fail for 1h")
+	expect("payments=fail for 1h0m0s,stock=fail")
+	post("payments=fail for 20ms")
+	expect("payments=fail for 20ms,stock=fail")
+	expect("stock=fail")
+}
+
+// TestHelp: the switchboard tells what can be switched on.
+func TestHelp(t *testing.T) {
+	answer := httptest.NewRecorder()
+	New(Config{Help: "what there is"}).Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/", nil))
+	if answer.Code != http.StatusOK || answer.Body.String() != "what there is\n" {
+		t.Errorf("GET / answers %d %q", answer.Code, answer.Body)
 	}
 }

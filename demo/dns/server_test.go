@@ -291,3 +291,20 @@ func TestListen(t *testing.T) {
 		}
 	}
 }
+
+// TestInstances: a service has the addresses of all its instances, each once, and the ports of all.
+func TestInstances(t *testing.T) {
+	z := NewZone()
+	z.Put("cart", "http", netip.MustParseAddrPort("127.0.0.1:1"))
+	z.Put("cart", "http", netip.MustParseAddrPort("127.0.0.2:8080"), netip.MustParseAddrPort("127.0.0.3:8080"),
+		netip.MustParseAddrPort("127.0.0.3:8081"))
+	for _, test := range []struct {
+		name string
+		kind dnsmessage.Type
+		want int
+	}{{"cart." + Domain, dnsmessage.TypeA, 2}, {"_http._tcp.cart." + Domain, dnsmessage.TypeSRV, 3}} {
+		if r := z.lookup(test.name, test.kind); len(r.answers) != test.want {
+			t.Errorf("%s: %v, want %d answers", test.name, r.answers, test.want)
+		}
+	}
+}

@@ -34,6 +34,8 @@ func apexes() []string { return []string{"cluster.test.", "example."} }
 type record struct {
 	kind dnsmessage.Type
 	body dnsmessage.ResourceBody
+
+	address netip.Addr // that in body, of those that Put made
 }
 
 // Zone holds what is known. Its methods may be called from any goroutine.
@@ -75,27 +77,34 @@ func soa(apex string) *dnsmessage.SOAResource {
 
 // add is for names that are right by construction.
 func (z *Zone) add(name string, kind dnsmessage.Type, body dnsmessage.ResourceBody) {
-	z.records[name] = append(z.records[name], record{kind, body})
+	z.records[name] = append(z.records[name], record{kind: kind, body: body})
 }
 
-// Put says that the service called name listens at address, for protocol ("http", "grpc"). It replaces what was said of name before.
-func (z *Zone) Put(name, protocol string, address netip.AddrPort) {
+// Put says that the service called name listens at addresses, one for each of its instances, for protocol ("http", "grpc"). It replaces
+// what was said of name before.
+func (z *Zone) Put(name, protocol string, addresses ...netip.AddrPort) {
 	host := name + "." + Domain
 	target, err := dnsmessage.NewName(host)
 	if err != nil {
 		return // too long for the DNS: nobody can ask for it
 	}
+	service := "_" + protocol + "._tcp." + host
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.records[host] = nil
-	if address.Addr().Is4() {
-		z.add(host, dnsmessage.TypeA, &dnsmessage.AResource{A: address.Addr().As4()})
-	} else {
-		z.add(host, dnsmessage.TypeAAAA, &dnsmessage.AAAAResource{AAAA: address.Addr().As16()})
+	z.records[host], z.records[service] = nil, nil
+	for _, address := range addresses {
+		// Of instances at one address, as where all listen on the loopback interface, there is one address.
+		switch known := slices.ContainsFunc(z.records[host], func(r record) bool { return r.address == address.Addr() }); {
+		case known:
+		case address.Addr().Is4():
+			z.records[host] = append(z.records[host],
+				record{dnsmessage.TypeA, &dnsmessage.AResource{A: address.Addr().As4()}, address.Addr()})
+		default:
+			z.records[host] = append(z.records[host],
+				record{dnsmessage.TypeAAAA, &dnsmessage.AAAAResource{AAAA: address.Addr().As16()}, address.Addr()})
+		}
+		z.add(service, dnsmessage.TypeSRV, &dnsmessage.SRVResource{Priority: 10, Weight: 100, Port: address.Port(), Target: target})
 	}
-	z.records["_"+protocol+"._tcp."+host] = []record{{dnsmessage.TypeSRV, &dnsmessage.SRVResource{
-		Priority: 10, Weight: 100, Port: address.Port(), Target: target,
-	}}}
 }
 
 // reply is what a zone has to say to a question.
@@ -129,7 +138,7 @@ func (z *Zone) lookup(name string, kind dnsmessage.Type) reply {
 		name = alias
 	}
 	if len(r.answers) == 0 {
-		r.authority = append(r.authority, resource(apex, negativeTTL, record{dnsmessage.TypeSOA, soa(apex)}))
+		r.authority = append(r.authority, resource(apex, negativeTTL, record{kind: dnsmessage.TypeSOA, body: soa(apex)}))
 		if !z.exists(name) {
 			r.code = dnsmessage.RCodeNameError
 		}

@@ -16,6 +16,9 @@ import (
 func Handler(s Service, c *Client, faults *fault.Switch) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range s.Endpoints {
+		if e.Queue != "" {
+			continue
+		}
 		pattern := e.Pattern
 		if pattern == "/" {
 			pattern = "/{$}"

@@ -28,7 +28,7 @@ func startHTTP(t *testing.T, s Service, c *Client, f fault.Fault) string {
 // one is a service with one endpoint.
 func one(name string, e Endpoint) Service {
 	e.Method, e.Pattern = "GET", "/"
-	return Service{name, []Endpoint{e}}
+	return Service{Name: name, Endpoints: []Endpoint{e}}
 }
 
 // get asks the service called name at address, and returns the status that is counted, -1 if none is.

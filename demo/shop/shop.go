@@ -2,7 +2,7 @@
 // and clients that act it out.
 //
 // A service is data. To add one, add it to Services; to make one misbehave, change its endpoint's Fault. Only a new gRPC method needs
-// code: a line in shoppb's shop.proto, and what its messages hold.
+// code, a line in shoppb's shop.proto and what its messages hold, and a new query of a database.
 package shop
 
 import (
@@ -14,10 +14,17 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Service is one process of the shop. Its endpoints are all HTTP's or all gRPC's.
+// Service is one process of the shop, or several. What it is asked by is all HTTP or all gRPC; beside that it may take from queues.
 type Service struct {
 	Name      string
 	Endpoints []Endpoint
+	// Next, where there is any, is what it serves in its next version, which a fault deploys.
+	Next []Endpoint
+	// Instances is how many processes it is; 0 means one. Who calls it draws one of them for each request.
+	Instances int
+	// Speaks is the protocol of a service that is a database: "mysql". Port is the one by which that is known.
+	Speaks string
+	Port   int
 }
 
 // Endpoint is what a service serves on one route, or by one gRPC method.
@@ -26,6 +33,8 @@ type Endpoint struct {
 	Method, Pattern string
 	// RPC is the full name of a gRPC method: "/shop.v1.Stock/GetLevel". With it Method, Pattern, Status and Body mean nothing.
 	RPC string
+	// Queue is a list in Redis that the service takes from: what it finds is its request, that nobody waits for.
+	Queue string
 	// Status is the answer when all went well; 0 means 200.
 	Status int
 	// Work is the median of the time spent here, beside that of Calls. It is spread log-normally.
@@ -58,6 +67,8 @@ type Call struct {
 	Method, Route string
 	// RPC is the full name of a gRPC method, in place of Method and Route.
 	RPC string
+	// Query is the name of something to ask a database, in place of Method and Route.
+	Query string
 	// Body is the size of an HTTP request's body in bytes.
 	Body int
 	// Messages is how many messages the client sends, where the gRPC method takes a stream.
@@ -93,22 +104,62 @@ func Find(services []Service, name string) (Service, bool) {
 	return Service{}, false
 }
 
+// Version is s in one of its versions: 2 is the next, any other the one that is there.
+func (s Service) Version(n int) Service {
+	if n == 2 && s.Next != nil {
+		s.Endpoints = s.Next
+	}
+	s.Next = nil
+	return s
+}
+
+// Processes are the names of s's processes: its own, or, where there are several, that with a number.
+func (s Service) Processes() []string {
+	if s.Instances < 2 {
+		return []string{s.Name}
+	}
+	var names []string
+	for i := range s.Instances {
+		names = append(names, fmt.Sprintf("%s-%d", s.Name, i+1))
+	}
+	return names
+}
+
+// ServiceOf is the service that the process called name is of.
+func ServiceOf(services []Service, name string) (Service, bool) {
+	for _, s := range services {
+		if slices.Contains(s.Processes(), name) {
+			return s, true
+		}
+	}
+	return Service{}, false
+}
+
 // Peers are the names of the services that s calls, each once, in order of first use.
 func (s Service) Peers() []string {
 	var peers []string
+	add := func(name string) {
+		if !slices.Contains(peers, name) {
+			peers = append(peers, name)
+		}
+	}
 	for _, e := range s.Endpoints {
+		if e.Queue != "" {
+			add(queueServer)
+		}
 		for _, c := range e.Calls {
-			if !slices.Contains(peers, c.Server) {
-				peers = append(peers, c.Server)
-			}
+			add(c.Server)
 		}
 	}
 	return peers
 }
 
-// Protocol is what s speaks: "http" or "grpc".
+// Protocol is what s speaks: "http", "grpc", or what a database does.
 func (s Service) Protocol() string {
-	if len(s.Endpoints) > 0 && s.Endpoints[0].RPC != "" {
+	switch {
+	case s.Speaks != "":
+		return s.Speaks
+	case len(s.Endpoints) > 0 && s.Endpoints[0].RPC != "":
 		return "grpc"
 	}
 	return "http"
@@ -121,7 +172,7 @@ func (s Service) LooksUp() bool {
 	})
 }
 
-// StartOrder sorts services so that each comes after those it calls. A call that leads nowhere, or in a circle, is an error.
+// StartOrder sorts services so that each comes after those it calls in any of its versions. A call that leads nowhere, or in a circle, is an error.
 func StartOrder(services []Service) ([]Service, error) {
 	const visiting, done = 1, 2
 	state := map[string]int{}
@@ -140,7 +191,7 @@ func StartOrder(services []Service) ([]Service, error) {
 			return fmt.Errorf("unknown service: %s", strings.Join(path, " -> "))
 		}
 		state[name] = visiting
-		for _, p := range s.Peers() {
+		for _, p := range slices.Concat(s.Peers(), s.Version(2).Peers()) {
 			if err := visit(p, path); err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ func TestStartOrder(t *testing.T) {
 		for _, p := range peers {
 			e.Calls = append(e.Calls, Call{Server: p, Method: "GET", Route: "/"})
 		}
-		return Service{name, []Endpoint{e}}
+		return Service{Name: name, Endpoints: []Endpoint{e}}
 	}
 	for _, test := range []struct {
 		name     string
@@ -56,7 +56,8 @@ func served(service, method, route, rpc string) string {
 	return service + " " + method + " " + route
 }
 
-// TestServices: every call of the shop's table leads to an endpoint that exists, and the table can be started.
+// TestServices: every call of the shop's table, in any version, leads to an endpoint or a query that exists, every query is asked, and
+// the table can be started.
 func TestServices(t *testing.T) {
 	services := Services()
 	if _, err := StartOrder(services); err != nil {
@@ -64,21 +65,52 @@ func TestServices(t *testing.T) {
 	}
 	endpoints := map[string]bool{}
 	for _, s := range services {
-		for _, e := range s.Endpoints {
+		for _, e := range slices.Concat(s.Endpoints, s.Next) {
 			endpoints[served(s.Name, e.Method, e.Pattern, e.RPC)] = true
-			if (e.RPC != "") != (s.Protocol() == "grpc") {
+			if e.Queue == "" && (e.RPC != "") != (s.Protocol() == "grpc") {
 				t.Errorf("%s speaks both HTTP and gRPC", s.Name)
 			}
 		}
 	}
+	unasked := queries()
 	for _, s := range services {
-		for _, e := range s.Endpoints {
+		for _, e := range slices.Concat(s.Endpoints, s.Next) {
 			for _, c := range e.Calls {
-				if call := served(c.Server, c.Method, c.Route, c.RPC); !endpoints[call] {
-					t.Errorf("%s calls %s, which is not served", served(s.Name, e.Method, e.Pattern, e.RPC), call)
+				from := served(s.Name, e.Method, e.Pattern, e.RPC)
+				if server, ok := Find(services, c.Server); !ok || (server.Speaks != "") != (c.Query != "") {
+					t.Errorf("%s calls %s, which does not take %+v", from, c.Server, c)
+				} else if c.Query != "" && queries()[c.Query] == nil {
+					t.Errorf("%s asks for %q, which is no query", from, c.Query)
+				} else if call := served(c.Server, c.Method, c.Route, c.RPC); c.Query == "" && !endpoints[call] {
+					t.Errorf("%s calls %s, which is not served", from, call)
 				}
+				delete(unasked, c.Query)
 			}
 		}
+	}
+	for name := range unasked {
+		t.Errorf("nobody asks for %q", name)
+	}
+}
+
+// TestProcesses: each process is of one service.
+func TestProcesses(t *testing.T) {
+	several := 0
+	for _, s := range Services() {
+		for _, name := range s.Processes() {
+			if of, ok := ServiceOf(Services(), name); !ok || of.Name != s.Name {
+				t.Errorf("%s is of %q, want %q", name, of.Name, s.Name)
+			}
+		}
+		if len(s.Processes()) > 1 {
+			several++
+		}
+	}
+	if several == 0 {
+		t.Error("no service has several instances")
+	}
+	if _, ok := ServiceOf(Services(), "bakery"); ok {
+		t.Error("there is a bakery")
 	}
 }
 

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,9 +85,15 @@ func (s *Supervisor) command(service Service) *exec.Cmd {
 	if s.faults != "" {
 		args = append(args, "--fault="+s.faults)
 	}
+	of := cmp.Or(service.Of, service.Name)
+	env := append(os.Environ(), "OTEL_SERVICE_NAME="+of)
+	if service.Version != 0 {
+		args = append(args, fmt.Sprintf("--version=%d", service.Version))
+		env = append(env, fmt.Sprintf("OTEL_RESOURCE_ATTRIBUTES=service.version=%d", service.Version))
+	}
 	cmd := exec.Command(s.Executable, append(args, s.Args...)...)
 	cmd.Args[0] = "toposcope-demo"
-	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME="+service.Name)
+	cmd.Env = env
 	cmd.Stderr = os.Stderr
 	// A group of its own, so that Ctrl-C reaches the parent alone, which stops the children in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

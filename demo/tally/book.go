@@ -91,12 +91,46 @@ func (l Lookup) Compare(m Lookup) int {
 	)
 }
 
+// Operation is what was asked of a database, one of the several that serving a request may take. What drivers do by themselves is not
+// counted: handshakes, hello, HELLO, CLIENT SETINFO, and that a statement is prepared and closed.
+type Operation struct {
+	Client string `json:"client"`
+	Server string `json:"server"`
+	// System is "mysql", "mongodb" or "redis", as OpenTelemetry's db.system.name.
+	System string `json:"system"`
+	// Operation is the statement's first keyword ("SELECT"), but "START TRANSACTION"; MongoDB's command as it is sent ("getMore"); or
+	// Redis's command in upper case.
+	Operation string `json:"operation"`
+	// Collection is the first table or the collection; "" where there is none, which is so in all of Redis.
+	Collection string `json:"collection"`
+	// Status is the error's code: MySQL's number ("1062"), MongoDB's ("11000", also that of a write error), Redis's first word
+	// ("BUSY"). "" when all was well, Unanswered when there was no answer.
+	Status string `json:"status"`
+}
+
+// Unanswered is the Status of an Operation that went out and was not answered.
+const Unanswered = "unanswered"
+
+// Compare orders by client, server, system, operation, collection and status.
+func (o Operation) Compare(p Operation) int {
+	return cmp.Or(
+		cmp.Compare(o.Client, p.Client),
+		cmp.Compare(o.Server, p.Server),
+		cmp.Compare(o.System, p.System),
+		cmp.Compare(o.Operation, p.Operation),
+		cmp.Compare(o.Collection, p.Collection),
+		cmp.Compare(o.Status, p.Status),
+	)
+}
+
 // Book counts all that a process asks of others. Its zero value is ready; its counters may be used from any goroutine.
 type Book struct {
 	Calls     Counter[Call]
 	RPCs      Counter[RPC]
 	Questions Counter[Question]
 	Lookups   Counter[Lookup]
+	// Operations are those of databases.
+	Operations Counter[Operation]
 }
 
 // Pages are the counts of a Book.
@@ -105,16 +139,19 @@ type Pages struct {
 	RPCs      []Row[RPC]      `json:"grpc"`
 	Questions []Row[Question] `json:"dns"`
 	Lookups   []Row[Lookup]   `json:"lookups"`
+	// Operations are those of databases.
+	Operations []Row[Operation] `json:"db"`
 }
 
 // Pages are the counts so far.
 func (b *Book) Pages() Pages {
-	return Pages{b.Calls.Rows(), b.RPCs.Rows(), b.Questions.Rows(), b.Lookups.Rows()}
+	return Pages{b.Calls.Rows(), b.RPCs.Rows(), b.Questions.Rows(), b.Lookups.Rows(), b.Operations.Rows()}
 }
 
 // With is p and q added up.
 func (p Pages) With(q Pages) Pages {
 	return Pages{
 		Merge(p.Calls, q.Calls), Merge(p.RPCs, q.RPCs), Merge(p.Questions, q.Questions), Merge(p.Lookups, q.Lookups),
+		Merge(p.Operations, q.Operations),
 	}
 }

@@ -27,6 +27,7 @@ func Steps() []Step {
 		{shop.Call{Server: "web", Method: "GET", Route: "/cart/{user}"}, 8},
 		{shop.Call{Server: "web", Method: "POST", Route: "/cart/{user}/items", Body: 220}, 10},
 		{shop.Call{Server: "web", Method: "POST", Route: "/checkout", Body: 1200}, 6},
+		{shop.Call{Server: "web", Method: "GET", Route: "/orders/{order}"}, 4},
 		{shop.Call{Server: "web", Method: "GET", Route: "/sale"}, 2},
 	}
 }
@@ -39,6 +40,8 @@ type Load struct {
 	Dice   *dice.Dice
 	Steps  []Step
 	Rate   float64
+	// Surge, which may be nil, is how many times as many requests are sent for the moment; 0 means as many as Rate says.
+	Surge func() float64
 	// Requests is how many it sends at most; 0: no limit.
 	Requests uint64
 	// MaxInFlight bounds the requests that wait for their answer. One more is not sent, and counted.
@@ -54,7 +57,7 @@ func (l *Load) Run(ctx context.Context) (notSent uint64) {
 	defer wg.Wait()
 	next := time.Now()
 	for n := uint64(0); n < l.Requests || l.Requests == 0; n++ {
-		next = next.Add(l.Dice.Interval(l.Rate))
+		next = next.Add(l.Dice.Interval(l.rate()))
 		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
@@ -76,6 +79,16 @@ func (l *Load) Run(ctx context.Context) (notSent uint64) {
 		})
 	}
 	return notSent
+}
+
+// rate is how many requests a second are sent now.
+func (l *Load) rate() float64 {
+	if l.Surge != nil {
+		if times := l.Surge(); times > 0 {
+			return l.Rate * times
+		}
+	}
+	return l.Rate
 }
 
 // pick draws a step by weight.
