@@ -79,6 +79,10 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	t.balanceAll(c)
 	c.swapped = true
 	switch {
+	case to != nil && to == c.spec: // the parser was wrong about what it saw, so nobody knows what is outstanding
+		t.become(c, to)
+		c.agreed()
+		c.pair.trust = lost
 	case u.To == "" || to != nil:
 		t.become(c, to)
 		c.tunnel = c.tunnel || to == nil
@@ -86,7 +90,7 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	case u.To == "tls":
 		t.become(c, nil)
 		c.agreed()
-		t.expectTLS(c, true)
+		t.expectTLS(c, true, false)
 	default:
 		t.refuse(c, ReasonUnknown)
 	}

@@ -251,7 +251,19 @@ func (s *Shard) value(ref *edgeRef, x *protocol.Exchange, f field) string {
 			return s.intern(x.Response.Attrs.Get(f.key))
 		}
 	case fromError:
-		return x.Error
+		return errorType(x)
 	}
 	return ""
+}
+
+// errorType is the value of error_type. The label alone must tell a failed operation of a database or of messaging: what such a
+// server rejects is a redirection or the coordination of a cluster, and has ended no operation with an error.
+func errorType(x *protocol.Exchange) string {
+	switch x.Protocol.System {
+	case protocol.SystemDB, protocol.SystemMessaging:
+		if x.Outcome == protocol.Rejected {
+			return ""
+		}
+	}
+	return x.Error
 }

@@ -119,13 +119,13 @@ var (
 		{"db_collection_name", fromRequest, protocol.DBCollection, true},
 		{"db_namespace", fromRequest, protocol.DBNamespace, true},
 		{"db_response_status_code", fromResponse, protocol.DBStatusCode, true},
-		{"error_type", fromError, "", false},
+		{"error_type", fromError, "", true},
 	}
 	messagingFields = []field{
 		{"messaging_system", fromRequest, protocol.MessagingSystem, true},
 		{"messaging_operation_name", fromRequest, protocol.MessagingOperation, true},
 		{"messaging_destination_name", fromRequest, protocol.MessagingDestination, true},
-		{"error_type", fromError, "", false},
+		{"error_type", fromError, "", true},
 	}
 	dnsFields = []field{
 		{"dns_question_type", fromRequest, protocol.DNSQuestionType, true},

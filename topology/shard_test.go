@@ -348,3 +348,38 @@ func TestReusedPorts(t *testing.T) {
 			len(s.lingering), len(s.pending))
 	}
 }
+
+// TestUpkeep: what a driver does for its connections is no request unless it fails, and a heartbeat that still waits when its connection
+// is closed has not failed.
+func TestUpkeep(t *testing.T) {
+	for _, c := range []struct {
+		name                      string
+		outcome                   protocol.Outcome
+		waiting, unanswered       bool
+		requests, failed, upkeeps uint64
+		seconds                   uint64
+	}{
+		{name: "ok", upkeeps: 1},
+		{name: "rejected", outcome: protocol.Rejected, upkeeps: 1},
+		{name: "failed", outcome: protocol.Failed, requests: 1, failed: 1, seconds: 1},
+		{name: "unanswered", outcome: protocol.Failed, unanswered: true, requests: 1, failed: 1, seconds: 1},
+		{name: "a wait that is cut short", outcome: protocol.Failed, waiting: true, unanswered: true, upkeeps: 1},
+		{name: "a wait that fails", outcome: protocol.Failed, waiting: true, requests: 1, failed: 1},
+	} {
+		l := link{client: 1, server: 2, flow: flow("127.0.0.1:40000", "127.0.0.1:80"), clientTask: task(10), serverTask: task(20)}
+		x := get(10*time.Millisecond, 4*time.Millisecond, "/a").exchange(l, protocol.ClientSide)
+		x.Request.Upkeep, x.Request.Waiting, x.Outcome = true, c.waiting, c.outcome
+		if c.unanswered {
+			x.Response, x.Error = nil, protocol.ErrorUnanswered
+		}
+		d := newDirectory()
+		d.process(10, "web")
+		d.process(20, "cart")
+		topo := newTopology(t, Config{}, d)
+		play(topo.Shard(0), []any{l.openClient(0), l.openServer(0), l.accept(0, 0), x})
+		e := only(t, topo)
+		if e.Requests != c.requests || e.Failed != c.failed || e.Upkeep != c.upkeeps || e.ClientSeconds.Count != c.seconds {
+			t.Errorf("%s: %d requests, %d failed, %d upkeep, %d latencies", c.name, e.Requests, e.Failed, e.Upkeep, e.ClientSeconds.Count)
+		}
+	}
+}

@@ -181,6 +181,8 @@ func TestTopicsBounded(t *testing.T) {
 // TestManyOutstanding: requests that nobody answers take no more than the framework allows.
 func TestManyOutstanding(t *testing.T) {
 	w := newWire(t, spec(), false)
+	w.tracker = protocol.NewTracker([]*protocol.Spec{spec()}, protocol.Config{MaxPipelined: 500}, nil, w)
+	w.open(false)
 	w.hello()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Version = 4

@@ -3,7 +3,8 @@
 //
 // Messages are walked through as they come, by a table of their fields (schema.txt), and nothing of them is kept: records are
 // skipped by their length, so a response of any size costs a few bytes of state. A version that is newer than the table still has
-// its operation and its duration; its topic and its error are unknown and counted as unresolved.
+// its operation and its duration; its topic and its error are unknown and counted as unresolved. Whether such a Produce is answered is
+// read where the newest version that is known has it.
 //
 // # What is failed
 //
@@ -26,7 +27,8 @@
 // # What is recognised
 //
 // A request whose fields fill it exactly and that has a client's name or a topic's. A client without a name is recognised by its
-// ApiVersions or once it names a topic. Logins in the way of SaslHandshake version 0, tokens with nothing but a length, are passed over.
+// ApiVersions or once it names a topic. A request of which several kilobytes have come, and neither its end nor a topic, is not waited
+// for. Logins in the way of SaslHandshake version 0, tokens with nothing but a length, are passed over.
 package kafka
 
 import (
@@ -40,14 +42,14 @@ const Name = "kafka"
 const (
 	// APIVersion is the version of the API, a decimal number.
 	APIVersion protocol.Key = "messaging.kafka.api.version"
-	// ClientID is what the client calls itself.
+	// ClientID is what the client calls itself, a text of its own. It is kept where values are (Options.Values).
 	ClientID protocol.Key = "messaging.client.id"
 )
 
 // Spec describes Kafka to the framework. Everything is copied: clients send several messages in one call, and the error of the
-// last partition stands behind the records of those before it. No text is kept, so options change nothing.
-func Spec(protocol.Options) *protocol.Spec {
-	s := &shared{schema: readSchema(), topics: &topics{}}
+// last partition stands behind the records of those before it. No statement is kept, and of o only Values matters.
+func Spec(o protocol.Options) *protocol.Spec {
+	s := &shared{schema: readSchema(), topics: &topics{}, names: o.Values}
 	return &protocol.Spec{
 		Name:    Name,
 		System:  protocol.SystemMessaging,
@@ -63,4 +65,5 @@ func Spec(protocol.Options) *protocol.Spec {
 type shared struct {
 	schema *schema
 	topics *topics
+	names  bool // what clients call themselves is kept
 }

@@ -40,6 +40,8 @@ func (p *parser) Next(c *protocol.Chunk) (int, *protocol.Message, error) {
 func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 	if p.begun && c.Dir != p.asks {
 		p.answer.open = false
+	} else {
+		p.session = nil // another one may have been opened since
 	}
 	if !c.Call {
 		return len(c.Data), false

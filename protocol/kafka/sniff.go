@@ -14,9 +14,15 @@ const (
 	mostBytes = 100 << 20
 )
 
-// sniff looks for a request: its header must be right in all that can be told, and its fields must fill it exactly. Of one that is not
-// there to its end, a topic must have been among them. A response has nothing to know it by.
-func (s *schema) sniff(_ event.Dir, data []byte) protocol.Sniffed {
+// mostSniffed is how much is looked at of a request that goes on and on. It is walked through anew each time that more has come.
+const mostSniffed = 8 << 10
+
+// sniff looks for a request. A response has nothing to know it by.
+func (s *schema) sniff(_ event.Dir, data []byte) protocol.Sniffed { return s.judge(data, false) }
+
+// judge says whether data begins with a request: its header must be right in all that can be told, and its fields must fill it exactly.
+// Of one that is not there to its end, a topic must have been among them. It must have a name, unless it is known who speaks.
+func (s *schema) judge(data []byte, known bool) protocol.Sniffed {
 	h, what := s.header(data, true)
 	switch what {
 	case wrong:
@@ -24,13 +30,16 @@ func (s *schema) sniff(_ event.Dir, data []byte) protocol.Sniffed {
 	case nothing:
 		return protocol.More
 	}
-	e := evidence{header: &h, named: h.client != nil}
+	e := evidence{header: &h, named: known || h.client != nil}
 	switch e.walk(data) {
 	case wrong:
 		return protocol.No
 	case nothing:
-		if e.topic {
+		switch {
+		case e.topic:
 			return protocol.Yes
+		case len(data) > mostSniffed:
+			return protocol.No
 		}
 		return protocol.More
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/toposcope/toposcope/protocol/kafka"
 )
 
-func spec() *protocol.Spec { return kafka.Spec(protocol.Options{}) }
+// spec keeps what clients call themselves; TestClientID sees to it that nobody does unasked.
+func spec() *protocol.Spec { return kafka.Spec(protocol.Options{Values: true}) }
 
 // request is a request on the wire, by the library.
 func request(r kmsg.Request, id int32, client string) []byte {

@@ -12,7 +12,9 @@ type answer struct {
 	begun  bool // a value was begun
 	aside  bool // which answers nothing
 	probes bool
-	kind   kind // of the request
+	kind   kind  // of the request
+	number int32 // of the database that it chooses
+	queued bool  // that is for later, if at all
 }
 
 // forget makes a as good as new, and keeps its memory.
@@ -79,13 +81,29 @@ func (p *parser) judgeAnswer(m *protocol.Message) {
 	a := &p.answer
 	if a.fault != "" {
 		m.Error, m.Outcome = a.fault, outcome(a.fault, a.probes)
-		m.Attrs.SetString(protocol.DBStatusCode, a.fault)
+		if a.fault == otherCode {
+			m.Attrs.Set(protocol.DBStatusCode, a.own[:a.ownSize])
+		} else {
+			m.Attrs.SetString(protocol.DBStatusCode, a.fault)
+		}
 	}
 	switch {
+	case a.kind == choose && a.queued:
+		p.db, p.before = unknownDB, unknownDB
 	case a.kind == choose && a.fault != "":
-		p.db = p.before
+		p.refused(a.number)
 	case a.kind == reset && a.fault == "":
 		p.silent, p.db = false, unknownDB
+	}
+}
+
+// refused notes that the database of that number was not chosen; a later SELECT may have been sent since.
+func (p *parser) refused(number int32) {
+	if p.before == number {
+		p.before = unknownDB
+	}
+	if p.db == number {
+		p.db = p.before
 	}
 }
 
@@ -93,10 +111,17 @@ func (p *parser) judgeAnswer(m *protocol.Message) {
 func (p *parser) begin(c *protocol.Chunk) status {
 	a := &p.answer
 	k, probes, count := asked(c.Request)
-	a.kind, a.probes, a.aside = k, probes, false
+	a.kind, a.probes, a.aside, a.queued = k, probes, false, false
 	depth := 1
-	if k == exec {
+	switch k {
+	case exec:
 		depth = 2
+	case choose:
+		a.number, count = int32(count)+unknownDB, 1
+		if len(c.Data) < 2 {
+			return short
+		}
+		a.queued = c.Data[0] == '+' && c.Data[1] == 'Q'
 	}
 	switch b := c.Data[0]; {
 	case b == '>', b == '*' && (c.Request == nil || subscribed(k) || p.endsAll):
@@ -125,7 +150,7 @@ func (p *parser) begin(c *protocol.Chunk) status {
 		return whole
 	}
 	if c.Request == nil && !a.aside {
-		a.aside = p.leaving
+		a.aside, p.leaving = p.leaving, false
 		p.silent = false // it has been told to speak again
 	}
 	if a.aside || count == 0 {
@@ -173,10 +198,26 @@ func message(data []byte) (what int, s status) {
 	switch word = word[:size]; {
 	case n == 3 && (string(word) == "message" || string(word) == "smessage"), n == 4 && string(word) == "pmessage":
 		return published, whole
-	case n == 3 && bytes.HasSuffix(word, []byte("subscribe")) && isConfirmation(word):
-		return confirmed, whole
+	case n == 3 && isConfirmation(word):
+		return confirmation(data, at+next+size)
 	}
 	return otherwise, whole
+}
+
+// confirmation tells a confirmation from a list of three strings by what follows the word that ends at at: a channel and a number. A
+// push is no list.
+func confirmation(data []byte, at int) (what int, s status) {
+	rest := words{data: data, pos: at + 2, left: 2}
+	_, size, s := rest.next()
+	switch {
+	case data[0] == '>', s == wrong, size > maxFirstLine:
+		return confirmed, whole
+	case s == short || rest.pos >= len(data):
+		return 0, short
+	case data[rest.pos] == '$':
+		return otherwise, whole
+	}
+	return confirmed, whole
 }
 
 // isConfirmation says whether word is what a subscription is confirmed, or the end of one, with.

@@ -23,7 +23,8 @@ func (l *live) compare(direct *raw) {
 			op, outcome := apart(s)
 			got[op]++
 			if i := strings.IndexByte(outcome, '('); i >= 0 {
-				errs[outcome[i+1:len(outcome)-1]]++
+				code := outcome[i+1 : len(outcome)-1]
+				errs[code[strings.LastIndexByte(code, '/')+1:]]++
 			}
 		}
 	}

@@ -39,7 +39,7 @@ func TestLengths(t *testing.T) {
 		{"-5 bytes", "$-5\r\n", protocol.ServerSide, false},
 		{"no length", "$\r\n", protocol.ServerSide, false},
 		{"letters for a length", "$1a\r\n", protocol.ServerSide, false},
-		{"length without an end", "$" + strings.Repeat("0", 100), protocol.ServerSide, true},
+		{"length without an end", "$" + strings.Repeat("0", 100), protocol.ServerSide, false},
 		{"string without an end", "$3\r\nabcd\r\n", protocol.ServerSide, false},
 		{"letters for a number", ":abc\r\n", protocol.ServerSide, false},
 		{"endless number", ":" + strings.Repeat("1", 100), protocol.ServerSide, false},
@@ -117,6 +117,20 @@ func TestLabels(t *testing.T) {
 	if len(seen) != 4 || seen["other failed(ERR)"] != 1000 || seen["CLIENT failed(ERR)"] != 1000 || seen["EVAL failed(ERR)"] != 1000 {
 		t.Errorf("%v", seen)
 	}
+}
+
+// TestCodes: scripts and servers make up codes of errors; error.type is of a closed set all the same, and the code, which the labeler
+// bounds, is told beside it.
+func TestCodes(t *testing.T) {
+	w := newWire(t, false, protocol.Config{})
+	var want []string
+	for i := range 500 {
+		w.ask("EVAL x 0")
+		code := fmt.Sprintf("%c%c", 'A'+i%26, 'A'+i/26)
+		w.tell("-" + code + " made up")
+		want = append(want, "EVAL failed(_OTHER/"+code+")")
+	}
+	w.end(want...)
 }
 
 // TestOutstanding: commands without end that nobody answers, with long texts.

@@ -48,6 +48,9 @@ func line(data []byte) (text []byte, next int, s status) {
 func length(data []byte, most int) (n, next int, s status) {
 	i := 1
 	for ; i < len(data); i++ {
+		if i == maxLine { // of zeros
+			return 0, 0, wrong
+		}
 		c := data[i] - '0'
 		if c > 9 {
 			break

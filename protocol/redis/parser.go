@@ -23,10 +23,10 @@ type parser struct {
 	asking asking
 	answer answer
 
-	db, before int32 // database, and that before the last SELECT
+	db, before int32 // database, and that before the last SELECT; unknownDB
 	silent     bool  // CLIENT REPLY OFF
 	skips      bool  // CLIENT REPLY SKIP: the next command gets no answer
-	leaving    bool  // QUIT was sent
+	leaving    bool  // QUIT was sent, and its answer may come
 	endsAll    bool  // UNSUBSCRIBE without a channel was sent: nobody knows how many confirmations come
 	text       []byte
 }

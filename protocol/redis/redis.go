@@ -11,10 +11,11 @@
 //
 // # What is failed
 //
-// An error answer, by its first word, which is the error.type: ERR, WRONGTYPE, NOAUTH, OOM and so on; also of EXEC when one of
-// the answers in its array is an error, by the first. An aborted transaction (a null for EXEC) and a nil are no errors. Rejected
-// are MOVED and ASK, by which a cluster sends its client elsewhere, NOSCRIPT, to which a client answers with the script, and what
-// a server that is too old for a driver's greeting (HELLO, CLIENT SETINFO) says of it.
+// An error answer, by its first word, which is the error.type: ERR, WRONGTYPE, NOAUTH, OOM and so on; "_OTHER" for what scripts and
+// modules make up, which db.response.status_code tells. Also of EXEC when one of the answers in its array is an error, by the first.
+// An aborted transaction (a null for EXEC) and a nil are no errors. Rejected are MOVED and ASK, by which a cluster sends its client
+// elsewhere, NOSCRIPT, to which a client answers with the script, and what a server that is too old for a driver's greeting (HELLO,
+// CLIENT SETINFO) says of it.
 //
 // # What is shown
 //

@@ -14,17 +14,6 @@ type asking struct {
 	astray bool // words of it were not captured: it goes on until a turn
 }
 
-// question is what the words of a request say.
-type question struct {
-	cmd    *command
-	words  int
-	shown  int   // how many words the operation is
-	number int32 // of the database that SELECT chooses
-	mode   byte  // of CLIENT REPLY: the last letter of OFF, SKIP or ON in upper case
-	blocks bool
-	acks   bool // REPLCONF ACK or GETACK
-}
-
 // ask reads a request, or goes on with one.
 func (p *parser) ask(c *protocol.Chunk) (int, *protocol.Message, error) {
 	d := &p.asking
@@ -110,106 +99,19 @@ func linked(data []byte) bool {
 	return bytes.HasPrefix(data, []byte(ack)) || bytes.HasPrefix(data, []byte(getack))
 }
 
-// understand reads as many words as tell what is asked.
-func (p *parser) understand(q *question, w *words) status {
-	q.cmd, q.shown = p.table.unknown(), 0
-	name, size, s := w.next()
-	switch {
-	case s == short && size > maxName:
-		return whole // no command's, so it needs not be read
-	case s != whole:
-		return s
-	}
-	cmd := p.table.find("", name)
-	if cmd == nil {
-		return whole
-	}
-	q.cmd, q.shown = cmd, 1
-	if cmd.is(divided) && w.left > 0 {
-		sub, size, s := w.next()
-		switch {
-		case s == short && size > maxName:
-			return whole
-		case s != whole:
-			return s
-		}
-		if cmd := p.table.find(q.cmd.name, sub); cmd != nil {
-			q.cmd, q.shown = cmd, 2
-		}
-	}
-	return q.details(w)
-}
-
-// details reads the arguments that change how the answer is to be read.
-func (q *question) details(w *words) status {
-	switch q.cmd.kind {
-	case choose, replies, acks:
-	case read:
-		return q.readOptions(w)
-	default:
-		return whole
-	}
-	if w.left == 0 {
-		return whole
-	}
-	arg, size, s := w.next()
-	switch {
-	case s == short && size > maxName:
-		return whole
-	case s != whole:
-		return s
-	}
-	switch q.cmd.kind {
-	case choose:
-		q.number = unknownDB
-		if n, err := strconv.ParseUint(string(arg), 10, 16); err == nil {
-			q.number = int32(n)
-		}
-	case replies:
-		if len(arg) > 0 {
-			q.mode = arg[len(arg)-1] &^ 0x20
-		}
-	case acks:
-		q.acks = bytes.EqualFold(arg, []byte("ACK")) || bytes.EqualFold(arg, []byte("GETACK"))
-	}
-	return whole
-}
-
-// maxOptions bounds the words before STREAMS that are looked at: GROUP, COUNT, BLOCK and what belongs to them, NOACK, CLAIM.
-const maxOptions = 16
-
-// readOptions looks for BLOCK before the streams of XREAD and XREADGROUP.
-func (q *question) readOptions(w *words) status {
-	for range maxOptions {
-		if w.left == 0 {
-			break
-		}
-		arg, size, s := w.next()
-		switch {
-		case s == short && size > 4<<10:
-			return whole // the name of a group, if anything
-		case s != whole:
-			return s
-		case bytes.EqualFold(arg, []byte("BLOCK")):
-			q.blocks = true
-			return whole
-		case bytes.EqualFold(arg, []byte("STREAMS")):
-			return whole
-		}
-	}
-	return whole
-}
-
 // question makes the message of a request whose first n bytes are taken, left of its words being still to come. w is at its first
 // word.
 func (p *parser) question(c *protocol.Chunk, q *question, w words, n, left int) (int, *protocol.Message, error) {
 	if q.acks { // nobody answers it
-		if left > 0 {
+		switch {
+		case left == 0:
+			return n, nil, nil
+		case len(c.Data) < patience:
 			return 0, nil, nil
 		}
-		return n, nil, nil
+		return 0, nil, protocol.ErrSyntax
 	}
-	if q.cmd.kind == replies && q.mode == 'N' && !p.silent && c.Request != nil {
+	if q.mode == modeOn && !p.silent && c.Request != nil && !p.watched() {
 		// What is outstanding was sent while answers were off, since before the connection was seen: forget it.
 		return 0, nil, &protocol.Upgrade{To: Name}
 	}
@@ -231,14 +133,17 @@ func (p *parser) question(c *protocol.Chunk, q *question, w words, n, left int) 
 	return n, m, nil
 }
 
+// watched says whether nothing was missed of the connection since its beginning.
+func (p *parser) watched() bool { return p.certain && !p.resynced[0] && !p.resynced[1] }
+
 // patience is how much of a request without an answer is waited for.
 const patience = 4 << 10
 
 // mute says whether a request gets no answer.
 func (p *parser) mute(q *question) bool {
 	switch {
-	case q.cmd.kind == replies:
-		return q.mode != 'N'
+	case q.mode != modeless:
+		return q.mode != modeOn
 	case q.cmd.kind == leave:
 		return true
 	default:
@@ -256,15 +161,16 @@ func (p *parser) remember(q *question, m *protocol.Message) {
 		p.endsAll = p.endsAll || count == 0
 	case choose:
 		p.before, p.db = p.db, q.number
+		count = int(q.number - unknownDB)
 	case leave:
 		p.leaving = true
 	case replies:
 		switch q.mode {
-		case 'F':
+		case modeOff:
 			p.silent = true
-		case 'N':
+		case modeOn:
 			p.silent = false
-		default:
+		case modeSkip:
 			p.skips = !p.silent
 		}
 	}
@@ -277,7 +183,8 @@ func (p *parser) remember(q *question, m *protocol.Message) {
 	}
 }
 
-// form packs what the answer must know of its request: the kind, whether it probes, how many confirmations there will be.
+// form packs what the answer must know of its request: the kind, whether it probes, and how many confirmations there will be, or which
+// database was chosen, from unknownDB on.
 func form(cmd *command, count int) uint64 {
 	f := uint64(cmd.kind) | uint64(count)<<16
 	if cmd.is(probes) {

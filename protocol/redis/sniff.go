@@ -63,7 +63,7 @@ func (t table) judgeArray(data []byte) finding {
 	case at == len(data):
 		return undecided
 	case data[at] != '$':
-		return max(judgeAnswer(data[at:]), neither)
+		return judgeAnswer(data[at:])
 	}
 	size, name, s := length(data[at:], maxString)
 	name += at
@@ -107,6 +107,8 @@ func judgeConfirmation(data []byte) finding {
 	switch {
 	case s == wrong:
 		return answers // a null or a number
+	case s == short && len(data) > maxFirstLine:
+		return neither // no channel has such a name
 	case s == short || w.pos == len(data):
 		return undecided
 	case data[w.pos] == ':':

@@ -13,7 +13,7 @@ import (
 	"github.com/toposcope/toposcope/protocol/redis"
 )
 
-// found collects what a Tracker finds, each exchange as "operation[@database] outcome[(error)]".
+// found collects what a Tracker finds, each exchange as "operation[@database] outcome[(error[/code])]".
 type found struct {
 	list    []string
 	gaps    uint64
@@ -27,7 +27,13 @@ func (f *found) Exchange(x *protocol.Exchange) {
 	}
 	s += " " + x.Outcome.String()
 	if x.Error != "" {
-		s += "(" + x.Error + ")"
+		s += "(" + x.Error
+		if x.Response != nil {
+			if code := string(x.Response.Attrs.Get(protocol.DBStatusCode)); code != x.Error {
+				s += "/" + code
+			}
+		}
+		s += ")"
 	}
 	f.list = append(f.list, s)
 }

@@ -16,6 +16,8 @@ type walk struct {
 	inChunks bool      // within a streamed string
 	depth    int       // of values whose errors count: at the top 1, in an array there 2
 	fault    string    // the code of the first error; "" for none
+	own      [maxCode]byte
+	ownSize  uint8 // of fault as it reads, in own, when it is otherCode
 }
 
 // begin makes w expect n values.
@@ -215,6 +217,8 @@ func (w *walk) failed(data []byte) bool {
 // fail notes an error, if it counts.
 func (w *walk) fail(text []byte) {
 	if w.fault == "" && len(w.open) <= w.depth {
-		w.fault = code(text)
+		var own []byte
+		w.fault, own = code(text)
+		w.ownSize = uint8(copy(w.own[:], own))
 	}
 }
