@@ -181,3 +181,38 @@ func TestGroupByNode(t *testing.T) {
 		}
 	}
 }
+
+// TestLastStep: in a window that is no whole number of steps long none is short, so that none shows a scrape as a peak.
+func TestLastStep(t *testing.T) {
+	w := newWorld(t, topology.Config{Protocols: specs})
+	g := newTraffic(w, 3)
+	w.scrape(t, 0)
+	for i := 1; i <= 5; i++ {
+		g.run(time.Duration(i)*15*time.Second, 200)
+		w.scrape(t, time.Duration(i)*15*time.Second)
+	}
+	h, ctx := history.New(w.store, history.Options{}), context.Background()
+	for _, end := range []time.Duration{64 * time.Second, 75 * time.Second, 76 * time.Second} {
+		q := history.Query{Window: window(0, end)}
+		graph, err := h.Graph(ctx, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range graph.Nodes {
+			d, err := h.Node(ctx, n.ID, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin := q.Window.Start
+			for _, p := range d.Series {
+				if length := p.Time.Sub(begin); length < 15*time.Second-time.Microsecond {
+					t.Fatalf("%s in %s: a step of %s", n.ID, end, length)
+				}
+				begin = p.Time
+			}
+			if !begin.Equal(q.Window.End) {
+				t.Errorf("%s in %s: the last step ends at %s", n.ID, end, begin.Sub(q.Window.Start))
+			}
+		}
+	}
+}

@@ -168,14 +168,12 @@ func (h *History) points(ctx context.Context, q *Query, keep func(topology.EdgeK
 	return out, nil
 }
 
-// divide makes at most Options.Points steps, none shorter than the interval at which series are written: a shorter one
-// would show the writing, not the traffic.
+// divide makes at most Options.Points steps, all of the same length and none shorter than the interval at which series are written,
+// the last one included: a shorter one would show the writing, not the traffic.
 func (h *History) divide(w topology.Window) steps {
 	length := w.End.Sub(w.Start)
-	width := max(h.opt.Interval, length/time.Duration(h.opt.Points)).Round(time.Second)
-	width = max(width, h.opt.Interval)
-	n := max(1, int((length+width-1)/width))
-	return steps{w.Start, width, n}
+	n := max(1, int(length/max(h.opt.Interval, length/time.Duration(h.opt.Points))))
+	return steps{w.Start, (length + time.Duration(n) - 1) / time.Duration(n), n}
 }
 
 func pid(s string) uint32 {
