@@ -32,6 +32,8 @@ type conn struct {
 	errors  uint8 // runs of bytes that broke the rules since the last exchange
 	again   uint8 // times that it was undecided again
 	turns   uint8 // turns that nobody recognised
+	proxied uint8 // preambles of proxies
+	strays  uint8 // segments that came though it is refused
 	sniffed int32 // bytes that nobody recognised
 
 	announced, existing, removed, watched bool
@@ -242,6 +244,7 @@ func (t *Tracker) hole(c *conn, d event.Dir, n uint64, m *mark) {
 	if c.reason != "" {
 		return
 	}
+	t.cut(c)
 	if n -= t.skipTo(c, d, n, m); n == 0 {
 		return
 	}

@@ -152,7 +152,32 @@ func (t *Tracker) become(c *conn, s *Spec) {
 		t.balanceAll(c)
 	}
 	if t.verdicts != nil && !c.datagram {
-		t.verdicts.SetVerdict(c.id, Verdict{Head: s.Capture.Head, Tail: s.Capture.Tail, Whole: s.Capture.Whole})
+		t.verdicts.SetVerdict(c.id, s.verdict())
+	}
+}
+
+// verdict is what the kernel is told of a connection that speaks s.
+func (s *Spec) verdict() Verdict {
+	return Verdict{Head: s.Capture.Head, Tail: s.Capture.Tail, Whole: s.Capture.Whole}
+}
+
+// strays is how many segments of a refused connection may come: what was under way when it was refused.
+const strays = 64
+
+// stray is called for a segment of a refused connection. Of one that goes on and on the kernel has forgotten that nobody wants it:
+// it remembers the verdicts of so many connections, and a long-lived one has seen that many come and go.
+func (t *Tracker) stray(c *conn) {
+	if c.strays++; c.strays%strays == 0 && t.verdicts != nil {
+		t.verdicts.SetVerdict(c.id, Verdict{Refused: true, Why: c.reason, Again: true})
+	}
+}
+
+// cut is called for bytes of c that moved and were not captured. Where all are wanted that may be for the same reason.
+func (t *Tracker) cut(c *conn) {
+	if s := c.spec; s != nil && s.Capture.Whole && t.verdicts != nil && !c.datagram {
+		v := s.verdict()
+		v.Again = true
+		t.verdicts.SetVerdict(c.id, v)
 	}
 }
 

@@ -154,6 +154,39 @@ func TestSecondProtocol(t *testing.T) {
 	}
 }
 
+// TestVerdictForgotten: the kernel is told again when a connection is copied as if it had not been told.
+func TestVerdictForgotten(t *testing.T) {
+	spec := toySpec("toy", protocol.InOrder)
+	spec.Capture = protocol.Capture{Whole: true, Tail: 7}
+	w := newWire(t, protocol.Config{}, spec).client()
+	w.script(shaken{}, "> ? 1 x\n", "< ! 1 x\n")
+	cut := w.seg(out, "? 2 "+strings.Repeat("x", 100)+"\n")
+	cut.Data = cut.Data[:50]
+	w.handle(cut)
+	told := protocol.Verdict{Whole: true, Tail: 7}
+	again := told
+	again.Again = true
+	if !slices.Equal(w.verdicts, []protocol.Verdict{told, again}) {
+		t.Errorf("wanted whole and cut: verdicts are %+v", w.verdicts)
+	}
+	w = newWire(t, protocol.Config{SniffBytes: 1000}).client()
+	for range 200 {
+		w.send(strings.Repeat("\x00", 1000))
+	}
+	refused := protocol.Verdict{Refused: true, Why: protocol.ReasonUnknown}
+	if n := len(w.verdicts); n < 2 || n > 10 || w.verdicts[0] != refused {
+		t.Errorf("refused, and still copied: verdicts are %+v", w.verdicts)
+	}
+	for _, v := range w.verdicts[1:] {
+		if v.Again = !v.Again; v != refused {
+			t.Errorf("told again %+v", v)
+		}
+	}
+	if n := w.tracker.Counters().Undecoded[protocol.ReasonUnknown]; n != 1 {
+		t.Errorf("%d are counted", n)
+	}
+}
+
 // proxyBlock is the binary form of the PROXY protocol, for IPv4 over TCP with that many bytes after the addresses.
 func proxyBlock(more int) string {
 	b := []byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11")
@@ -190,6 +223,17 @@ func TestProxyProtocol(t *testing.T) {
 				}
 			}
 		})
+	}
+	for _, n := range []int{4, 5, 5000} {
+		w := newWire(t, protocol.Config{}).client()
+		for range n {
+			w.send("PROXY UNKNOWN\r\n")
+		}
+		w.send(get("/a"))
+		w.recv(ok("/a"))
+		if c := w.tracker.Counters(); n == 4 && len(w.got) != 1 || n == 5000 && c.Undecoded[protocol.ReasonUnknown] != 1 {
+			t.Errorf("%d preambles: %q, %v", n, w.got, c.Undecoded)
+		}
 	}
 	for _, no := range []string{
 		"PROXY TCP5 1 2 3 4\r\n", "PROXY UNKNOWN" + strings.Repeat(" ", 100) + "\r\n", "PROXY TCP4 1 2 3 4\n",

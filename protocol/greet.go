@@ -70,8 +70,8 @@ func (h *hello) alpn() []byte {
 	}
 }
 
-// expectTLS notes that c speaks TLS, by its first bytes or because both ends said that it will.
-func (t *Tracker) expectTLS(c *conn, promised bool) {
+// expectTLS notes that c speaks TLS, because both ends said that it will or, if first, by the first bytes that either of them said.
+func (t *Tracker) expectTLS(c *conn, promised, first bool) {
 	if n := len(t.hellos); n > 0 {
 		c.hello = t.hellos[n-1]
 		t.hellos = t.hellos[:n-1]
@@ -79,7 +79,7 @@ func (t *Tracker) expectTLS(c *conn, promised bool) {
 		c.hello = &hello{}
 	}
 	c.hello.promised = promised
-	c.hello.direct = !c.tunnel && (promised || !c.existing && c.turns == 0 && c.sniffed == 0)
+	c.hello.direct = !c.tunnel && (promised || first && !c.existing && c.turns == 0 && c.sniffed == 0)
 	c.sniffed = 0
 	t.count.tls.Add(1)
 }
@@ -104,7 +104,7 @@ func (t *Tracker) greet(c *conn, d event.Dir, v *view, data []byte, then Then) (
 		c.unrecognised(len(data))
 		return false
 	case opinion == Yes && data[0] == recordHandshake:
-		if whole := t.hear(c, d, v, data); !whole && waits {
+		if whole := t.hear(c, d, v, data, waits); !whole && waits {
 			return false
 		}
 		if t.take(st, v, uint64(len(data))); !h.server && waits {
@@ -115,26 +115,30 @@ func (t *Tracker) greet(c *conn, d event.Dir, v *view, data []byte, then Then) (
 	return false
 }
 
-// hear reads a hello. It reports whether it was whole; what is no hello is.
-func (t *Tracker) hear(c *conn, d event.Dir, v *view, data []byte) (whole bool) {
-	h := c.hello
+// hear reads a hello, of which there will be no more unless it waits. It reports whether it was whole; what is no hello is.
+func (t *Tracker) hear(c *conn, d event.Dir, v *view, data []byte, waits bool) (whole bool) {
+	h, pos := c.hello, c.dirs[d].pos
 	h.promised = false
 	if h.at == 0 {
-		mk, _ := v.at(c.dirs[d].pos)
+		mk, _ := v.at(pos)
 		h.at, h.task = mk.at.UnixNano(), mk.task
 	}
 	if len(data) <= recordHeader {
 		return false
 	}
-	switch data[recordHeader] {
-	case handshakeClientHello:
-		whole = h.read(data)
+	kind := data[recordHeader]
+	if kind != handshakeClientHello && kind != handshakeServerHello {
+		h.server = true // too late for hellos
+		return true
+	}
+	part := &h.coming[d]
+	if whole = part.whole(pos, data); whole || !waits || part.due(len(data)) {
+		h.read(data)
+	}
+	if kind == handshakeClientHello {
 		h.client, h.from = whole, d
-	case handshakeServerHello:
-		whole = h.read(data)
+	} else {
 		h.server = whole
-	default:
-		whole, h.server = true, true // too late for hellos
 	}
 	return whole
 }

@@ -40,6 +40,57 @@ type hello struct {
 	from           event.Dir // of the client's hello
 	task           event.Task
 	at             int64
+	coming         [2]coming // in each direction
+}
+
+// coming is how far a hello has come that is not all there, so that bytes which arrive one by one are not read from the beginning each
+// time: what it holds may fill many records, and its extensions be many.
+type coming struct {
+	pos    uint64 // where it begins in the direction's stream
+	record int    // where the header of the record is that is arriving
+	have   int    // bytes of the hello in the records before
+	need   int    // how long the hello is, 0 when that is not known
+	read   int    // how many bytes there were when it was last read
+}
+
+// whole goes on through data, which begins at pos with a hello. It reports whether that is all there.
+func (p *coming) whole(pos uint64, data []byte) bool {
+	if p.pos != pos {
+		*p = coming{pos: pos}
+	}
+	if p.need == 0 {
+		f := flight{data: data, end: handshakeHeader}
+		f.skip(1)
+		if size := f.number(3); !f.short {
+			p.need = handshakeHeader + size
+		}
+	}
+	for p.record+recordHeader <= len(data) {
+		r := data[p.record:]
+		if r[0] != recordHandshake || r[1] != 3 {
+			return false
+		}
+		n := recordLength(r)
+		there := min(n, len(r)-recordHeader)
+		if p.need > 0 && p.have+there >= p.need {
+			return true
+		}
+		if there < n {
+			return false
+		}
+		p.have, p.record = p.have+n, p.record+recordHeader+n
+	}
+	return false
+}
+
+// due reports whether a hello that is not whole is to be read nevertheless, of which there are n bytes: what is known of it by then is
+// all that there will be when its rest is lost.
+func (p *coming) due(n int) bool {
+	if n < 2*p.read {
+		return false
+	}
+	p.read = n
+	return true
 }
 
 // reset empties h and keeps its memory.
@@ -58,13 +109,11 @@ const (
 	maxALPN      = 255
 )
 
-// read takes in the hello that data begins with, in records of which it may fill several. whole: it is all there.
-func (h *hello) read(data []byte) (whole bool) {
+// read takes in the hello that data begins with, in records of which it may fill several, or as much of it as is there.
+func (h *hello) read(data []byte) {
 	f := flight{data: data, end: handshakeHeader}
 	kind, size := f.number(1), f.number(3)
 	f.end += size
-	rest := f
-	rest.skip(size)
 	client := kind == handshakeClientHello
 	version := uint16(f.number(2))
 	f.skip(32) // random
@@ -102,7 +151,6 @@ func (h *hello) read(data []byte) (whole bool) {
 	if !f.short && !client {
 		h.version = version
 	}
-	return !rest.short
 }
 
 // serverName reads the list of an extension that ends at end: its first name of a host.

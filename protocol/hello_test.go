@@ -337,3 +337,46 @@ func TestHandshakeInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// TestHandshakeNotFirst is a hello before which something was lost, which may have been the way through a proxy, or before which the
+// other end has spoken: the name may be of anybody.
+func TestHandshakeNotFirst(t *testing.T) {
+	s := shake(t, shopClient, shopServer)
+	for name, before := range map[string]func(*wire){
+		"the beginning was lost": func(w *wire) { w.seg(out, "\x05\x01\x00"); w.seg(in, "\x05\x00") },
+		"one end was lost":       func(w *wire) { w.seg(in, "220 ready\r\n") },
+		"the other end spoke":    func(w *wire) { w.recv("!") },
+	} {
+		w := newWire(t, protocol.Config{}, toySpec("toy", protocol.InOrder)).client()
+		before(w)
+		w.send(s.client)
+		w.tick(1e9)
+		w.recv(s.server)
+		if got := strings.Join(w.shakes, ", "); !strings.Contains(got, "shop.example") || w.direct {
+			t.Errorf("%s: handshakes are %q, direct %v", name, got, w.direct)
+		}
+	}
+}
+
+// TestHandshakePartReceived is the beginning of a hello that was received on a connection that nobody knows the roles of: whoever sent
+// it is not called by the name in it.
+func TestHandshakePartReceived(t *testing.T) {
+	s := shake(t, shopClient, shopServer)
+	w := newWire(t, protocol.Config{}).open(event.RoleUnknown, false)
+	w.recv(s.client[:len(s.client)-1])
+	w.handle(w.closed())
+	if got := strings.Join(w.shakes, ", "); w.direct || !strings.Contains(got, "shop.example") {
+		t.Errorf("handshakes are %q, direct %v", got, w.direct)
+	}
+}
+
+// TestChangesAlone: records that say nothing are not waited on, however many there are.
+func TestChangesAlone(t *testing.T) {
+	w := newWire(t, protocol.Config{}).client()
+	for range 3 {
+		w.send("\x14\x03\x03\x00\x01\x01")
+	}
+	if c := w.tracker.Counters(); c.BufferedBytes != 0 || c.Undecoded[protocol.ReasonTLS] != 0 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -123,7 +123,8 @@ type Options struct {
 	TextLimit int
 	// Values keeps the values in it (the literals of a statement, arguments, documents); else each reads "?".
 	Values bool
-	// URLQuery keeps the values in a URL's query, and headers that are of use to nobody but a reader (User-Agent).
+	// URLQuery keeps the values in a URL's query and in parameters of its path, and headers that are of use to nobody but a reader
+	// (User-Agent).
 	URLQuery bool
 }
 
@@ -372,8 +373,11 @@ func (x *Exchange) Waiting() bool {
 	return x.Request.Waiting || x.Response != nil && x.Response.Waiting
 }
 
-// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep.
-func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome != Failed }
+// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep. A wait that only the end of
+// the connection has cut short did not: so does a driver that closes, whose heartbeat always waits.
+func (x *Exchange) Upkeep() bool {
+	return x.Request.Upkeep && (x.Outcome != Failed || x.Request.Waiting && x.Response == nil)
+}
 
 // Start is the time of the request's first byte at the watched end.
 func (x *Exchange) Start() time.Time { return x.Request.Start }

@@ -11,6 +11,9 @@ const (
 	proxyHeader    = len(proxySignature) + 4
 	// maxProxyBlock is the longest block that is believed: addresses, and what a balancer tells of TLS and of itself.
 	maxProxyBlock = 4 << 10
+	// maxProxies is how many preambles a connection may begin with, one of each balancer on the way: without end they would keep it
+	// undecided, and copied whole.
+	maxProxies = 4
 )
 
 // sniffProxy judges whether data begins with the preamble of the PROXY protocol, of n bytes.

@@ -6,13 +6,19 @@ import "bytes"
 const Redacted = "REDACTED"
 
 // redact takes out of x what the configuration keeps from leaving the collector, before anyone else sees it: the values in a
-// URL's query, and headers that name no operation. What a protocol keeps of a statement it has redacted itself.
+// URL's query and in parameters of its path, and headers that name no operation. Who a URL says that its user is leaves by no
+// configuration. What a protocol keeps of a statement it has redacted itself.
 func (o Options) redact(x *Exchange) {
-	if o.URLQuery || x.Protocol.System != SystemHTTP && x.Protocol.System != SystemRPC {
+	if x.Protocol.System != SystemHTTP && x.Protocol.System != SystemRPC {
 		return
 	}
 	a := &x.Request.Attrs
+	a.redactUser()
+	if o.URLQuery {
+		return
+	}
 	a.remove(UserAgent)
+	a.redactParameters()
 	a.redactQuery()
 }
 
@@ -24,6 +30,56 @@ func (a *Attrs) remove(k Key) {
 			return
 		}
 	}
+}
+
+// redactUser takes user and password (RFC 3986 section 3.2.1) out of URLs that the path has in it, as those of proxies have.
+func (a *Attrs) redactUser() {
+	path := a.Get(URLPath)
+	if bytes.IndexByte(path, '@') < 0 || !bytes.Contains(path, []byte("://")) {
+		return
+	}
+	start := len(a.buf)
+	for {
+		i := bytes.Index(path, []byte("://"))
+		if i < 0 {
+			break
+		}
+		a.buf, path = append(a.buf, path[:i+3]...), path[i+3:]
+		end := bytes.IndexByte(path, '/')
+		if end < 0 {
+			end = len(path)
+		}
+		if i = bytes.LastIndexByte(path[:end], '@'); i >= 0 {
+			a.buf, path = append(a.buf, Redacted...), path[i:]
+		}
+	}
+	a.buf = append(a.buf, path...)
+	a.put(URLPath, start)
+}
+
+// redactParameters leaves of the parameters in the path (RFC 3986 section 3.3: "/cart;jsessionid=…") only the names.
+func (a *Attrs) redactParameters() {
+	path := a.Get(URLPath)
+	if bytes.IndexByte(path, ';') < 0 {
+		return
+	}
+	start := len(a.buf)
+	for len(path) > 0 {
+		n := len(path)
+		if i := bytes.IndexAny(path[1:], ";/"); i >= 0 {
+			n = 1 + i
+		}
+		part := path[:n]
+		if path = path[n:]; part[0] == ';' && n > 1 {
+			name := part[:1]
+			if i := bytes.IndexByte(part, '='); i >= 0 { // else a value without a name
+				name = part[:i+1]
+			}
+			a.buf, part = append(a.buf, name...), []byte(Redacted)
+		}
+		a.buf = append(a.buf, part...)
+	}
+	a.put(URLPath, start)
 }
 
 // redactQuery leaves of the URL's query only the names of its parameters. The new text is written behind the attributes that

@@ -10,11 +10,12 @@ import (
 )
 
 // kept notes what is left of texts when an exchange leaves the tracker.
-type kept struct{ got string }
+type kept struct{ got, address string }
 
 func (k *kept) Exchange(x *protocol.Exchange) {
 	a := &x.Request.Attrs
 	k.got = fmt.Sprintf("%s %s %s", a.Get(protocol.URLPath), a.Get(protocol.URLQuery), a.Get(protocol.UserAgent))
+	k.address = string(a.Get(protocol.ServerAddress))
 }
 
 func (k *kept) Gap(event.ConnID, string, uint64) {}
@@ -30,6 +31,12 @@ func TestRedact(t *testing.T) {
 		{protocol.Options{}, "/a?&&=s&a==s", "/a =REDACTED&a=REDACTED "},
 		{protocol.Options{}, "/a", "/a  "},
 		{protocol.Options{URLQuery: true}, "/a?card=4111", "/a card=4111 hush/1"},
+		{protocol.Options{}, "/cart;jsessionid=4F;v/x;secret/;/;;=s?a", "/cart;jsessionid=REDACTED;REDACTED/x;REDACTED/;/;;=REDACTED REDACTED "},
+		{protocol.Options{URLQuery: true}, "/cart;jsessionid=4F", "/cart;jsessionid=4F  hush/1"},
+		{protocol.Options{}, "http://ann:s3cret@shop/a", "/a  "},
+		{protocol.Options{}, "/get/http://ann:s3cret@a.b/c@d/https://e@f", "/get/http://REDACTED@a.b/c@d/https://REDACTED@f  "},
+		{protocol.Options{URLQuery: true}, "/get/http://ann:s@cret@a.b/", "/get/http://REDACTED@a.b/  hush/1"},
+		{protocol.Options{}, "/get/http://a.b/@c", "/get/http://a.b/@c  "},
 	} {
 		k := &kept{}
 		w := newWire(t, protocol.Config{})
@@ -37,8 +44,8 @@ func TestRedact(t *testing.T) {
 		w.client()
 		w.send("GET " + c.target + " HTTP/1.1\r\nHost: shop\r\nUser-Agent: hush/1\r\nAuthorization: hush\r\n\r\n")
 		w.recv("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		if k.got != c.wants {
-			t.Errorf("%s: %q, want %q", c.target, k.got, c.wants)
+		if k.got != c.wants || k.address != "shop" {
+			t.Errorf("%s: %q at %q, want %q", c.target, k.got, k.address, c.wants)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func (t *Tracker) handleSegment(s *event.Segment) {
 		}
 	}
 	if c.reason != "" {
+		t.stray(c)
 		return
 	}
 	if s.Datagram {

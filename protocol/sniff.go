@@ -28,14 +28,18 @@ func (t *Tracker) identify(c *conn, d event.Dir, v *view, data []byte, then Then
 		case opinion == Yes:
 			t.decide(c, d, spec)
 			return true
-		case proxied == Yes:
+		case proxied == Yes && c.proxied < maxProxies:
+			c.proxied++
 			t.take(st, v, uint64(n))
 			st.fresh = true // the preamble is not of the protocol
 			return true
+		case proxied == Yes:
+			proxied = No
 		}
 		tls := sniffTLS(data)
 		if tls == Yes {
-			t.expectTLS(c, false)
+			other := &c.dirs[d.Reverse()]
+			t.expectTLS(c, false, (st.pos == 0 || st.fresh) && !mk.torn && other.end == 0 && !other.suspect)
 			return true
 		}
 		opinion = max(opinion, proxied, tls)

@@ -27,6 +27,9 @@ const (
 func sniffTLS(data []byte) Sniffed {
 	before := byte(0) // the type of the record before
 	for len(data) > 0 {
+		if before == recordChangeCipherSpec && data[0] == before {
+			return No // nobody says it twice, and a thousand of them would be looked at again and again
+		}
 		switch o := sniffRecord(data, before == recordChangeCipherSpec); {
 		case o == No, o == More && before == 0:
 			return o

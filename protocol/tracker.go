@@ -16,6 +16,9 @@ type Verdict struct {
 	Undecided bool
 	// Why a connection is refused.
 	Why Reason
+	// Again is set when the same was told before: it looks as if it had been forgotten, as verdicts are where there is room for so
+	// many only.
+	Again bool
 }
 
 // Verdicts takes a Tracker's verdicts. It is called from the Tracker's goroutine.

@@ -30,7 +30,7 @@ var _ protocol.Verdicts = (*undecoded)(nil)
 
 // SetVerdict implements protocol.Verdicts.
 func (u *undecoded) SetVerdict(_ event.ConnID, v protocol.Verdict) {
-	if v.Refused && v.Why == protocol.ReasonUnknown {
+	if v.Refused && v.Why == protocol.ReasonUnknown && !v.Again {
 		u.unknown++
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"cmp"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -69,15 +68,6 @@ const namesPerAddress = 4
 
 type address [namesPerAddress]lookup
 
-// lookup is a name that an address was found by. Who holds the table's lock for reading may change its times alone.
-type lookup struct {
-	name   *name // nil: free
-	pid    uint32
-	asked  atomic.Bool  // else it is only what a client called its server
-	learnt atomic.Int64 // ns since 1970
-	until  atomic.Int64
-}
-
 // New makes a Table.
 func New(c Config) *Table {
 	return &Table{cfg: c.withDefaults(), addresses: map[key]*address{}, names: map[string]*name{}}
@@ -100,9 +90,9 @@ type Answer struct {
 }
 
 // Learn takes in an answer. What is no address is passed over, and so are loopback, multicast and the unspecified address: with
-// these, filters answer for names that they block. A name that is not a host's is not learnt.
+// these, filters answer for names that they block. A name that is not a host's is not learnt, nor localhost, which is everywhere.
 func (t *Table) Learn(a *Answer) {
-	if !isHost(a.Name) {
+	if !isHost(a.Name) || isLocal(a.Name) {
 		return
 	}
 	at := a.At.UnixNano()
@@ -131,12 +121,16 @@ func (t *Table) learn(k key, a *Answer, at, until int64) {
 	if a.Said && t.addresses[k].askedFor(at) || t.refresh(k, a, at, until) {
 		return
 	}
+	x := t.addresses[k]
+	if a.Said && t.crowded(a, x) {
+		t.refused++
+		return
+	}
 	n := t.nameOf(a.Name, at)
 	if n == nil {
 		t.refused++
 		return
 	}
-	x := t.addresses[k]
 	if x == nil {
 		if len(t.addresses) >= t.cfg.MaxAddresses {
 			t.evict()
@@ -145,6 +139,12 @@ func (t *Table) learn(k key, a *Answer, at, until int64) {
 		t.addresses[k] = x
 	}
 	x.set(n, a, at, until)
+}
+
+// crowded says whether there is no room for what was only said: it has half of the table, so that a program which calls whomever it
+// meets by some name does not take the room of names that somebody asked for.
+func (t *Table) crowded(a *Answer, x *address) bool {
+	return x == nil && 2*len(t.addresses) >= t.cfg.MaxAddresses || 2*len(t.names) >= t.cfg.MaxNames && t.find(a.Name) == nil
 }
 
 // askedFor says whether an address, nil for one that is not known, is known at a time by a name that somebody asked for.
@@ -172,8 +172,7 @@ func (t *Table) refresh(k key, a *Answer, at, until int64) bool {
 	}
 	for i := range x {
 		if l := &x[i]; l.name == n && l.pid == a.PID {
-			raise(&l.learnt, at)
-			raise(&l.until, until)
+			l.again(at, until)
 			raise(&n.seen, at)
 			if !a.Said {
 				l.asked.Store(true)
@@ -182,16 +181,6 @@ func (t *Table) refresh(k key, a *Answer, at, until int64) bool {
 		}
 	}
 	return false
-}
-
-// raise makes v at least to.
-func raise(v *atomic.Int64, to int64) {
-	for {
-		old := v.Load()
-		if old >= to || v.CompareAndSwap(old, to) {
-			return
-		}
-	}
 }
 
 // set notes a name, in place of the one that was learnt first when there is no room.
@@ -213,6 +202,7 @@ func (x *address) set(n *name, a *Answer, at, until int64) {
 	n.uses++
 	free.name, free.pid = n, a.PID
 	free.asked.Store(!a.Said)
+	free.since.Store(at)
 	free.learnt.Store(at)
 	free.until.Store(until)
 }
@@ -285,10 +275,10 @@ func (x *address) choose(pid uint32, at int64) *lookup {
 		if l.name == nil {
 			break
 		}
-		learnt := l.learnt.Load()
+		learnt := l.by(at)
 		switch {
 		case learnt > at:
-			if first == nil || learnt < first.learnt.Load() {
+			if first == nil || learnt < first.since.Load() {
 				first = l
 			}
 			continue
@@ -296,10 +286,10 @@ func (x *address) choose(pid uint32, at int64) *lookup {
 			older = true
 			continue
 		}
-		if newest == nil || learnt >= newest.learnt.Load() {
+		if newest == nil || learnt >= newest.by(at) {
 			newest = l
 		}
-		if pid != 0 && l.pid == pid && (own == nil || learnt >= own.learnt.Load()) {
+		if pid != 0 && l.pid == pid && (own == nil || learnt >= own.by(at)) {
 			own = l
 		}
 	}
@@ -350,6 +340,7 @@ func (x *address) move(to, from int) {
 	a, b := &x[to], &x[from]
 	a.name, a.pid = b.name, b.pid
 	a.asked.Store(b.asked.Load())
+	a.since.Store(b.since.Load())
 	a.learnt.Store(b.learnt.Load())
 	a.until.Store(b.until.Load())
 	b.name = nil

@@ -91,6 +91,54 @@ func TestSaid(t *testing.T) {
 	}
 }
 
+// TestLearntAgain: what is learnt of an address later does not change what a connection of before is called.
+func TestLearntAgain(t *testing.T) {
+	said := func(x table, after time.Duration, name string) { x.say(after, name, "192.0.2.1") }
+	asked := func(x table, after time.Duration, name string) { x.learn(after, name, "192.0.2.1", 60) }
+	for _, tell := range []func(table, time.Duration, string){said, asked} {
+		x := newTable(t, dnsname.Config{Floor: time.Minute})
+		tell(x, 0, "api.example")
+		tell(x, time.Second, "files.example")
+		tell(x, 2*time.Second, "api.example")
+		x.want(0, "192.0.2.1", "api.example")
+		x.want(time.Second, "192.0.2.1", "files.example")
+		x.want(2*time.Second, "192.0.2.1", "api.example")
+		tell(x, time.Hour, "files.example") // both had been forgotten
+		x.want(30*time.Minute, "192.0.2.1", "")
+		x.want(time.Hour, "192.0.2.1", "files.example")
+	}
+}
+
+// TestLocalhost names nobody's address.
+func TestLocalhost(t *testing.T) {
+	x := newTable(t, dnsname.Config{})
+	for i, name := range []string{"localhost", "web.localhost", "localhost.localdomain", "notlocalhost"} {
+		address := fmt.Sprintf("192.0.2.%d", i)
+		x.say(0, name, address)
+		want := ""
+		if i == 3 {
+			want = name
+		}
+		x.want(0, address, want)
+	}
+}
+
+// TestSaidCrowd: names that were only said leave room for those that somebody asks for.
+func TestSaidCrowd(t *testing.T) {
+	x := newTable(t, dnsname.Config{MaxAddresses: 64, MaxNames: 64})
+	x.learn(0, "db.example", "10.1.0.1", 60)
+	for i := range 1000 {
+		x.say(time.Second, fmt.Sprintf("h%d.t%d", i, i), fmt.Sprintf("10.0.%d.%d", i/250, i%250))
+		x.say(time.Second, "one.name", fmt.Sprintf("10.2.%d.%d", i/250, i%250))
+	}
+	if s := x.Stats(); s.Addresses > 32 || s.Names > 33 || s.Evicted > 0 || s.Refused == 0 {
+		t.Errorf("%+v", s)
+	}
+	x.learn(2*time.Second, "cart.shop", "10.1.0.2", 60)
+	x.want(3*time.Second, "10.1.0.1", "db.example")
+	x.want(3*time.Second, "10.1.0.2", "cart.shop")
+}
+
 func TestTimes(t *testing.T) {
 	x := newTable(t, dnsname.Config{Floor: time.Minute, Keep: time.Hour})
 	x.learn(0, "short.example", "10.0.0.1", 1)

@@ -60,6 +60,13 @@ func isHost(text []byte) bool {
 	return letter && length > 0 && labels <= maxLabels
 }
 
+// isLocal says whether a name is of whoever uses it (RFC 6761 section 6.3), as clients call a server behind a forwarded port.
+func isLocal(text []byte) bool {
+	const local = "localhost"
+	before, ok := bytes.CutSuffix(text, []byte(local))
+	return ok && (len(before) == 0 || before[len(before)-1] == '.') || string(text) == local+".localdomain"
+}
+
 // find is what stands for a name: the domain that does, else the name itself; nil when it is not known.
 func (t *Table) find(text []byte) *name {
 	n := t.names[string(text)]

@@ -156,15 +156,15 @@ func (a *answer) judge(m *protocol.Message, open *cursors) {
 
 // await says in m whether the answer came of a cursor that waits, and remembers the cursor.
 func (a *answer) await(m *protocol.Message, open *cursors) {
-	waits := a.form&formWaiting != 0
+	waits, known := a.form&formWaiting != 0, true
 	if a.form&formGetMore != 0 && !waits {
-		var known bool
 		waits, known = open.waits(a.form >> formBits)
 		waits = waits || a.token || a.empty && a.cursor != 0
-		m.Unresolved = m.Unresolved || !waits && !known && m.Outcome == protocol.OK // it was opened before capture
+		known = known || waits
+		m.Unresolved = m.Unresolved || !known && m.Outcome == protocol.OK // it was opened before capture
 	}
 	m.Waiting = waits
-	if a.asked {
+	if a.asked && known {
 		open.add(cursorKey(a.cursor), waits)
 	}
 }

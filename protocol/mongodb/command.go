@@ -32,7 +32,7 @@ var commands = traits(map[trait][]string{
 	upkeep | hello | secret: {"hello", "isMaster", "ismaster"},
 	upkeep | secret:         {"authenticate", "getnonce", "saslContinue", "saslStart"},
 	upkeep:                  {"buildInfo", "buildinfo", "endSessions", "logout", "ping", "replSetHeartbeat"},
-	secret:                  {"copydb", "copydbgetnonce", "copydbsaslstart", "createUser", "updateUser"},
+	secret:                  {"copydb", "copydbgetnonce", "copydbsaslstart", "createUser", "setParameter", "updateUser"},
 	ofCollection | reads: {
 		"collStats", "count", "distinct", "listIndexes", "validate", "planCacheListFilters", "planCacheListPlans",
 		"planCacheListQueryShapes", "parallelCollectionScan", "geoNear", "geoSearch",
@@ -62,7 +62,7 @@ var commands = traits(map[trait][]string{
 		"replSetStepDown", "replSetStepUp", "replSetSyncFrom", "replSetUpdatePosition", "resetError",
 		"reshardCollection", "resync", "revokePrivilegesFromRole", "revokeRolesFromRole", "revokeRolesFromUser",
 		"rotateCertificates", "setAllowMigrations", "setAuditConfig", "setClusterParameter", "setDefaultRWConcern",
-		"setFeatureCompatibilityVersion", "setFreeMonitoring", "setParameter", "setShardVersion",
+		"setFeatureCompatibilityVersion", "setFreeMonitoring", "setShardVersion",
 		"setUserWriteBlockMode", "shardCollection", "shutdown", "split", "splitVector", "startSession",
 		"stopReshardCollection", "transitionFromDedicatedConfigServer", "transitionToDedicatedConfigServer",
 		"unsetSharding", "unshardCollection", "updateRole", "updateZoneKeyRange", "validateDBMetadata",

@@ -33,5 +33,6 @@ func (c *cursors) add(key uint64, waits bool) {
 // waits reports whether a cursor waits; known is false when it was not seen to be opened, or too long ago.
 func (c *cursors) waits(key uint64) (waits, known bool) {
 	v := c.slots[key%uint64(len(c.slots))].Load()
-	return v&1 != 0, key != 0 && v>>1 == key
+	known = key != 0 && v>>1 == key // else the place is another one's
+	return known && v&1 != 0, known
 }

@@ -316,3 +316,23 @@ func TestTailableElsewhere(t *testing.T) {
 		t.Errorf("%d and %d wait, %d not known", opener.found.waiting, reader.found.waiting, reader.found.unresolved)
 	}
 }
+
+// TestCursorPlaces: a cursor that waits says nothing of the many others that would have its place in memory, nor does one answer of a
+// cursor that nobody saw opened say anything of the next.
+func TestCursorPlaces(t *testing.T) {
+	w := newTestWire(t)
+	w.ask(`5/0 {"find": "log", "tailable": true, "$db": "d"}`)
+	w.answer(`6/5 {"cursor": {"firstBatch": [], "id": {"$numberLong": "4711"}}, "ok": 1}`)
+	const others = 20000
+	read := func(cursor int) {
+		w.ask(fmt.Sprintf(`10/0 {"getMore": {"$numberLong": "%d"}, "collection": "c", "$db": "d"}`, cursor))
+		w.answer(fmt.Sprintf(`9/10 {"cursor": {"nextBatch": [{"a": 1}], "id": {"$numberLong": "%d"}}, "ok": 1}`, cursor))
+	}
+	for i := range others {
+		read(5000 + i)
+	}
+	read(5000)
+	if w.found.waiting != 1 || w.found.unresolved != others+1 {
+		t.Errorf("%d wait, %d not known", w.found.waiting, w.found.unresolved)
+	}
+}

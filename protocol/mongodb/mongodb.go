@@ -62,7 +62,8 @@ const OperationOther = "other"
 
 // What is copied of a turn. Most messages are shorter. Of a longer one the command is in the first bytes, and ok, with what else is
 // said of the outcome, in the last few hundred; a compressed one must be seen up to the end of zstd's first block, which holds 128 KiB
-// of documents in, as a rule, a quarter of that. Everything (Whole) would copy megabytes of documents to skip them.
+// of documents in, as a rule, a quarter of that. Everything (Whole) would copy megabytes of documents to skip them. That much is there
+// in capture files; the kernel copies no more than it does for anybody (16 KiB of a turn, 256 bytes at the end of a call).
 const (
 	captureHead = 32 << 10
 	captureTail = 1 << 10

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/toposcope/toposcope/protocol"
@@ -15,14 +16,15 @@ import (
 const maxTextDepth = 8
 
 // show sets the text of a request: its body as JSON, in which each value is a question mark but for the collection, and scalars of
-// an array that follow one another are one. What drivers add to every command is left out.
+// an array that follow one another are one. So is a key that is more likely a value; see fieldName. What drivers add to every command
+// is left out.
 func (p *parser) show(m *protocol.Message, msg *message, size int) {
 	if p.cfg.TextLimit <= 0 || len(msg.payload) <= flagsLen {
 		return
 	}
 	w := p.cfg.writers.Get().(*writer) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer p.cfg.writers.Put(w)
-	*w = writer{buf: w.buf[:0], limit: p.cfg.TextLimit, values: p.cfg.Values}
+	*w = writer{buf: w.buf[:0], limit: p.cfg.TextLimit, values: p.cfg.Values, legacy: msg.op == opQuery}
 	if msg.op == opQuery {
 		if l, complete, err := readLegacy(opQuery, msg.payload); err == nil && complete && l.docs < len(msg.payload) {
 			w.document(msg.payload[l.docs:], 0)
@@ -41,7 +43,9 @@ type writer struct {
 	limit  int
 	values bool
 	cursor bool // it is a getMore's, which names its collection in a field
-	full   bool // or what it is made of has ended early
+	// legacy is set for a command of an old opcode, wrapped within one that stands in a document of its own.
+	legacy, wrapped bool
+	full            bool // or what it is made of has ended early
 }
 
 // text is what was written, without a character that was cut.
@@ -205,7 +209,7 @@ func (w *writer) elements(data []byte, depth int, array bool) bool {
 			w.put(",")
 		}
 		if !array {
-			w.quoted(e.key)
+			w.key(e.key)
 			w.put(":")
 		}
 		w.value(&e, depth, first)
@@ -213,6 +217,44 @@ func (w *writer) elements(data []byte, depth int, array bool) bool {
 	}
 	w.put(brackets[1:])
 	return !w.full
+}
+
+// key writes the name of a field.
+func (w *writer) key(name []byte) {
+	if w.values || fieldName(name) {
+		w.quoted(name)
+		return
+	}
+	w.put(`"?"`)
+}
+
+// What the name of a field may have at the most, between its dots.
+const (
+	maxFieldPart   = 48
+	maxFieldDigits = 4
+)
+
+// fieldName reports whether a key is more likely the name of a field than a value, such as an address, a number or a token, by which
+// an application has its documents keyed.
+func fieldName(key []byte) bool {
+	length, digits := 0, 0
+	for i := 0; i < len(key); {
+		r, size := utf8.DecodeRune(key[i:])
+		i += size
+		switch length++; {
+		case r == '.':
+			length, digits = 0, 0
+		case r >= '0' && r <= '9':
+			digits++
+		case r == '_', r == '-', r == '$', r == '[', r == ']', r == '*', unicode.IsLetter(r):
+		default:
+			return false
+		}
+		if length > maxFieldPart || digits > maxFieldDigits {
+			return false
+		}
+	}
+	return true
 }
 
 // noise reports whether a field of a command is one that drivers add to each.
@@ -226,7 +268,10 @@ func noise(key []byte) bool {
 
 // value writes an element's value. first: the element is the first one of its document.
 func (w *writer) value(e *element, depth int, first bool) {
-	if first && depth == 0 {
+	if depth == 0 {
+		w.wrapped = first && w.legacy && e.kind == typeDocument && (string(e.key) == "$query" || string(e.key) == "query")
+	}
+	if first && (depth == 0 || depth == 1 && w.wrapped) {
 		if c := commands[string(e.key)]; c != nil {
 			w.values = w.values && c.traits&secret == 0
 			w.cursor = c.traits&getMore != 0

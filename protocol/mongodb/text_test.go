@@ -2,6 +2,7 @@ package mongodb_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/mongodb"
 )
@@ -118,11 +120,13 @@ func TestSecrets(t *testing.T) {
 			`{"saslStart": 1, "payload": "hunter2", "$db": "admin"}`,
 			`{"createUser": "u", "pwd": "hunter2", "roles": [{"role": "hunter2"}], "$db": "admin"}`,
 			`{"hello": 1, "speculativeAuthenticate": {"payload": "hunter2"}, "$db": "admin"}`,
+			`query=admin.$cmd {"$query": {"createUser": "u", "pwd": "hunter2"}, "$readPreference": {"mode": "primary"}}`,
+			`{"setParameter": 1, "ldapQueryPassword": "hunter2", "$db": "admin"}`,
 			`{"insert": "c", "$db": "d"} documents:[{"a": "hunter3", "b": [1, {"$oid": "0123456789abcdef01234567"}, true, null]}]`,
 		} {
 			w.ask(fmt.Sprintf("%d/0 ", 10+i) + line)
 			w.answer(fmt.Sprintf(`9/%d {"ok": 1}`, 10+i))
-			if strings.Contains(w.found.text, "hunter2") || strings.Contains(w.found.text, "hunter3") != (values && i == 3) {
+			if strings.Contains(w.found.text, "hunter2") || strings.Contains(w.found.text, "hunter3") != (values && i == 5) {
 				t.Errorf("values %v: %s", values, w.found.text)
 			}
 		}
@@ -132,6 +136,31 @@ func TestSecrets(t *testing.T) {
 		}
 		if w.found.text != want {
 			t.Errorf("%s\nwant %s", w.found.text, want)
+		}
+	}
+}
+
+// TestKeys: what an application has its documents keyed by is no name of a field.
+func TestKeys(t *testing.T) {
+	for key, shown := range map[string]bool{
+		"a": true, "address.street2": true, "items.$[].price": true, "0": true, "straße": true, "_id": true, "createdAt": true,
+		"": true, "max-age": true, "users.ann@example.com": false, "+4915112345678": false, "0123456789abcdef01234567": false,
+		"sessions.5f4dcc3b5aa765d61d8327deb882cf99.ends": false, "two words": false, "\xff": false,
+		"carts." + strings.Repeat("k", 60): false,
+	} {
+		for _, values := range []bool{false, true} {
+			w := newWire(t, mongodb.Spec(protocol.Options{TextLimit: 4096, Values: values}))
+			body := element(t, bson.D{{Key: "update", Value: "c"}}, "set", element(t, nil, key, nested(0), nil), bson.D{{Key: "$db", Value: "d"}})
+			ask := opMsg(5, 0, body)
+			w.send(event.Sent, ask, len(ask))
+			w.answer(`6/5 {"ok": 1}`)
+			want := `{"update":"c","set":{"?":{}}}`
+			if shown || values {
+				want = fmt.Sprintf(`{"update":"c","set":{%s:{}}}`, strings.ReplaceAll(strconv.Quote(key), `\xff`, "\ufffd"))
+			}
+			if w.found.text != want {
+				t.Errorf("values %v: %s, want %s", values, w.found.text, want)
+			}
 		}
 	}
 }

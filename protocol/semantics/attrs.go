@@ -109,5 +109,15 @@ func isTraceparent(s []byte) bool {
 	if len(s) < length || len(s) > 2*length {
 		return false
 	}
-	return s[2] == '-' && s[35] == '-' && s[52] == '-'
+	if s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return false
+	}
+	for i, b := range s {
+		if b != '-' && !isHex(b) && i < length {
+			return false
+		}
+	}
+	return true
 }
+
+func isHex(b byte) bool { return b >= '0' && b <= '9' || b|0x20 >= 'a' && b|0x20 <= 'f' }

@@ -24,7 +24,7 @@ func Waits(path, query, prefer []byte) bool {
 		return string(watch) == "true" || string(watch) == "1"
 	case bytes.HasPrefix(path, []byte("/v1/")):
 		index := parameter(query, "index")
-		return len(index) > 0 && string(index) != "0"
+		return len(index) > 0 && string(index) != "0" && len(parameter(query, "wait")) > 0
 	case bytes.HasSuffix(path, []byte("/_changes")):
 		feed := parameter(query, "feed")
 		return string(feed) == "longpoll" || string(feed) == "continuous"

@@ -17,7 +17,8 @@ func TestWaits(t *testing.T) {
 		{"/api/v1/pods", "unwatch=true", "", false},
 		{"/shop", "watch=true", "", false}, // a watch to wear
 		{"/v1/kv/leader", "index=17&wait=5m", "", true},
-		{"/v1/kv/leader", "index=0", "", false},
+		{"/v1/kv/leader", "index=0&wait=5m", "", false},
+		{"/v1/pages", "index=3", "", false},
 		{"/v1/kv/leader", "", "", false},
 		{"/db/_changes", "feed=longpoll", "", true},
 		{"/db/_changes", "feed=normal", "", false},

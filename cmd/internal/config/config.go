@@ -83,7 +83,7 @@ type Metrics struct {
 type Redact struct {
 	// QueryValues are the literals of database statements.
 	QueryValues bool `yaml:"query_values"`
-	// URLQuery are the values in what follows the question mark, and headers that are kept for display.
+	// URLQuery are the values in what follows the question mark and in parameters of the path, and headers that are kept for display.
 	URLQuery bool `yaml:"url_query"`
 }
 

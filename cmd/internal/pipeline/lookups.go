@@ -10,7 +10,8 @@ import (
 	"github.com/toposcope/toposcope/topology"
 )
 
-// Answers takes what DNS answered, and what TLS clients call their servers; *dnsname.Table is one. What an answer points to is valid until Learn returns.
+// Answers takes what DNS answered, and what TLS clients call their servers; *dnsname.Table is one. What an answer points to is valid
+// until Learn returns.
 type Answers interface{ Learn(*dnsname.Answer) }
 
 // noError is the response code that is none.
