@@ -70,4 +70,6 @@
 // segment lost in turn, and attached from each segment on, the exchanges must be among the expected ones, times and sizes
 // included, but for names that read "unknown" and are counted as unresolved; what is missing must have been reported as a gap:
 // exactly as many where each exchange takes a turn of the client and one of the server.
+//
+// With -short, which "make race" gives, each is replayed whole and byte by byte only.
 package protocoltest
