@@ -24,19 +24,31 @@ func (p *parser) charset(collation uint16) {
 	}
 }
 
-// setLimit is the longest SET that is looked at for a character set.
+// setLimit is the longest SET that is looked at for what it sets.
 const setLimit = 512
 
-// setCharset notes the character set that a SET names (SET NAMES gbk, SET character_set_client = 'gbk').
-func (p *parser) setCharset(text []byte) {
-	names := len(text) > setLimit
-	for i := 0; i < len(text) && !names; i++ {
-		for _, name := range doubtfulCharsets {
-			names = names || len(text)-i >= len(name) && bytes.EqualFold(text[i:i+len(name)], []byte(name))
+// set takes in a SET, before the server has agreed to it: the character set that it names (SET NAMES gbk, SET
+// character_set_client = 'gbk'), and that how texts are read may change (sql_mode), which the server says with its answer.
+func (p *parser) set(text []byte) {
+	long := len(text) > setLimit
+	if long || names(text, "sql_mode") {
+		p.unset()
+	}
+	for _, name := range doubtfulCharsets {
+		if long || names(text, name) { // a later one without may be about anything else
+			p.doubtful = true
+			p.text.SetEscapes(sqltext.EscapesDoubtful)
+			return
 		}
 	}
-	if names { // a later one without may be about anything else
-		p.doubtful = true
-		p.text.SetEscapes(sqltext.EscapesDoubtful)
+}
+
+// names reports whether a text holds a word.
+func names(text []byte, word string) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if bytes.EqualFold(text[i:i+len(word)], []byte(word)) {
+			return true
+		}
 	}
+	return false
 }

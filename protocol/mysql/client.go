@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -169,6 +168,9 @@ func (p *parser) describe(m *protocol.Message, cmd command, body []byte, all boo
 			p.last.set(s.Operation, s.Collection, s.Text)
 		}
 		m.Form |= uint64(makeForm(0, 0, p.operation(s.Operation)))
+		if s.Operation == "SET" {
+			p.set(body[1:])
+		}
 	case comStmtExecute, comStmtBulkExecute, comStmtFetch, comStmtReset:
 		p.describePrepared(m, cmd, body)
 	case comInitDB:
@@ -202,7 +204,7 @@ func (p *parser) describeText(m *protocol.Message, text []byte, cut bool) {
 	}
 	setStatement(a, s.Collection, s.Text)
 	switch {
-	case movesLater(text):
+	case s.Moves: // which statements were carried out is not told
 		p.inSchema, p.was = false, false
 	case s.Namespace != nil:
 		p.move(s.Namespace)
@@ -210,20 +212,8 @@ func (p *parser) describeText(m *protocol.Message, text []byte, cut bool) {
 	case s.Operation == "LOAD":
 		m.Part = protocol.PartHead // a file may follow
 	case s.Operation == "SET":
-		p.setCharset(text)
+		p.set(text)
 	}
-}
-
-// movesLater reports whether a statement after the first one may be a USE: which ones were carried out is not told.
-func movesLater(text []byte) bool {
-	for i := bytes.IndexByte(text, ';'); i >= 0; {
-		text = text[i+1:]
-		if word, _ := firstWord(text); bytes.EqualFold(word, []byte("USE")) {
-			return true
-		}
-		i = bytes.IndexByte(text, ';')
-	}
-	return false
 }
 
 // describePrepared sets what a prepared statement does.
@@ -244,7 +234,9 @@ func (p *parser) describePrepared(m *protocol.Message, cmd command, body []byte)
 		return
 	}
 	if operation == "" {
-		operation = s.operation
+		if operation = s.operation; operation == "USE" { // to which database is not remembered
+			p.inSchema, p.was = false, false
+		}
 	}
 	if operation == "" {
 		operation = other

@@ -39,8 +39,8 @@ const statementID = 1
 // commands are those that clients send, by their byte. Others break the protocol's rules.
 var commands = [256]known{
 	comQuit:            {min: 1, max: 1, silent: true},
-	comInitDB:          {operation: "USE", min: 2, max: 1024},
-	comQuery:           {min: 2},
+	comInitDB:          {operation: "USE", min: 1, max: 1024},
+	comQuery:           {min: 1},
 	comFieldList:       {operation: "FIELD_LIST", min: 2, max: 2048, answer: rows},
 	0x05:               {operation: "CREATE", min: 2, max: 1024},
 	0x06:               {operation: "DROP", min: 2, max: 1024},
@@ -55,7 +55,7 @@ var commands = [256]known{
 	comBinlogDump:      {operation: "BINLOG_DUMP", min: 11, max: 2048, answer: events, waiting: true},
 	0x13:               {operation: "TABLE_DUMP", min: 3, max: 2048, answer: events},
 	0x15:               {operation: "REGISTER_SLAVE", min: 18, max: 2048},
-	comStmtPrepare:     {operation: "PREPARE", min: 2, answer: prepared, upkeep: true},
+	comStmtPrepare:     {operation: "PREPARE", min: 1, answer: prepared, upkeep: true},
 	comStmtExecute:     {min: 10},
 	comStmtSendLong:    {min: 7, silent: true},
 	comStmtClose:       {min: 5, max: 5, silent: true},

@@ -57,6 +57,9 @@ func (p *parser) greet(c *protocol.Chunk, h header) (int, *protocol.Message, err
 	if !isEarlyError(body) {
 		return 0, nil, protocol.ErrSyntax
 	}
+	if number, _, _ := readERR(body); !p.logging && (c.Off > 0 || endsIdle(number)) {
+		return h.size(), nil, nil
+	}
 	if !p.logging {
 		p.logging, p.shaken = true, true
 		m := p.asksToConnect(c, h)
@@ -82,6 +85,30 @@ func isEarlyError(b []byte) bool {
 		text = b[9:]
 	}
 	return printable(text)
+}
+
+// endsIdle reports whether an error is one by which a server ends a connection that nobody uses: it stops, its time is over
+// (ER_NET_READ_INTERRUPTED, ER_CLIENT_INTERACTION_TIMEOUT), or it was killed. On a connection that is older than capture it may
+// be all that is seen.
+func endsIdle(number uint16) bool {
+	switch number {
+	case 1053, 1159, 1317, 1927, 3169, 4031:
+		return true
+	}
+	return false
+}
+
+// farewell reports whether a packet is the error by which a server has ended the connection before the client asked: it has a
+// number of its own, and the client takes it for its answer.
+func farewell(h header, body []byte) protocol.Sniffed {
+	switch {
+	case h.seq != 0 || h.length < 3 || len(body) > 0 && body[0] != errHeader:
+		return protocol.No
+	case len(body) < 3:
+		return protocol.More
+	}
+	number, _, _ := readERR(body)
+	return decided(endsIdle(number), true)
 }
 
 // asksToConnect is the request of the handshake.

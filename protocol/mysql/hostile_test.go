@@ -204,3 +204,99 @@ func TestCharset(t *testing.T) {
 		}
 	}
 }
+
+// TestIdleError is a server that says why it ends a connection that nobody uses, one that is older than capture: that is no
+// failed exchange.
+func TestIdleError(t *testing.T) {
+	for _, line := range []string{
+		"err 4031 HY000 The client was disconnected by the server because of inactivity.", "err 1053 08S01 Server shutdown",
+	} {
+		for _, off := range []uint64{0, 4096} {
+			s := newSeen()
+			v := newSession(s, options)
+			v.off[event.Received] = off
+			v.say(t, event.Received, 0, line)
+			v.t.Handle(&event.Closed{Conn: 1, Seq: v.segment.Seq, Received: v.off[event.Received], Time: v.now})
+			if len(s.all) != 0 {
+				t.Errorf("%s: %v", line, s.all)
+			}
+		}
+	}
+}
+
+// TestUnknownCharset is a connection that is older than capture: whether it speaks GBK nobody knows.
+func TestUnknownCharset(t *testing.T) {
+	s := newSeen()
+	v := newSession(s, options)
+	for range 3 {
+		v.say(t, event.Sent, 0, "query SELECT * FROM t WHERE a = '\xbf\\\\' secret ', 'b'")
+		v.say(t, event.Received, 1, "ok")
+	}
+	if len(s.texts) != 3 {
+		t.Fatalf("%q", s.texts)
+	}
+	for _, text := range s.texts {
+		if strings.Contains(text, "secret") {
+			t.Error(text)
+		}
+	}
+}
+
+// TestLostSetting loses the answer by which a server says that backslashes do not escape any more.
+func TestLostSetting(t *testing.T) {
+	s := newSeen()
+	v := newSession(s, options)
+	v.open(t, nil)
+	for range 20 {
+		v.say(t, event.Sent, 0, "query SELECT 1 FROM t")
+		v.say(t, event.Received, 1, "ok")
+	}
+	v.say(t, event.Sent, 0, "query SET sql_mode = 'NO_BACKSLASH_ESCAPES'")
+	answer := lines(t, protocol.ServerSide, 0, "ok noescapes")
+	v.segment.Seq, v.segment.Turn, v.off[event.Received] = v.segment.Seq+1, v.segment.Turn+1, v.off[event.Received]+uint64(len(answer))
+	v.segment.Dir = event.Received
+	before := len(s.texts)
+	for range 3 {
+		v.say(t, event.Sent, 0, "query SELECT 'C:\\', ' secret '")
+		v.say(t, event.Received, 1, "ok noescapes")
+		v.now = v.now.Add(time.Second)
+		v.t.Tick(v.now) // what has not come by now will not
+	}
+	if len(s.texts) == before {
+		t.Fatal("nothing was decoded after the loss")
+	}
+	for _, text := range s.texts {
+		if strings.Contains(text, "secret") {
+			t.Error(text)
+		}
+	}
+}
+
+// TestChanges changes the database in ways of which it is not told what they leave.
+func TestChanges(t *testing.T) {
+	for _, tc := range []struct{ lines, want string }{
+		// Without waiting; only the second one comes to pass.
+		{
+			"> use nowhere|> use other|< err 1049 42000 no|< ok|> query SELECT 1|< ok|> use other|< ok|> query SELECT 1|< ok",
+			"nowhere unknown unknown other other",
+		},
+		// MariaDB prepares a USE as well.
+		{"> prepare USE other|< prepared 1 0 0|> execute 1|< ok|> query SELECT 1|< ok", "shop unknown unknown"},
+	} {
+		var namespaces []string
+		v := newSession(sinkFunc(func(x *protocol.Exchange) {
+			namespaces = append(namespaces, string(x.Request.Attrs.Get(protocol.DBNamespace)))
+		}), options)
+		v.open(t, nil)
+		for line := range strings.SplitSeq(tc.lines, "|") {
+			if line[0] == '>' {
+				v.say(t, event.Sent, 0, line[2:])
+			} else {
+				v.say(t, event.Received, 1, line[2:])
+			}
+		}
+		if got := strings.Join(namespaces, " "); got != "shop "+tc.want {
+			t.Errorf("%s: %s, want %s", tc.lines, got, tc.want)
+		}
+	}
+}

@@ -132,6 +132,7 @@ func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 	}
 	p.answer = answer{}
 	p.unmoved()
+	p.unset()
 	if !c.Turn || c.Request == nil && p.shaken {
 		return len(c.Data), false
 	}
@@ -183,8 +184,13 @@ func (p *parser) has(capability uint32, unknown bool) bool {
 // maxName bounds a name, in bytes: 64 characters are the most that a server allows.
 const maxName = 64 * 4
 
-// move changes the current database, until an error takes it back. What is no name leaves it unknown.
+// move changes the current database, until an error takes it back. What is no name leaves it unknown, and so does a change that does
+// not wait for the answer to the last one.
 func (p *parser) move(schema []byte) {
+	if p.moving {
+		p.inSchema, p.was = false, false
+		return
+	}
 	p.was, p.inSchema = p.inSchema, len(schema) <= maxName && printable(schema)
 	if !p.inSchema {
 		schema = nil
@@ -204,6 +210,14 @@ func (p *parser) moved(agreed bool) {
 func (p *parser) unmoved() {
 	if p.moving {
 		p.inSchema, p.was, p.moving = false, false, false
+	}
+}
+
+// unset forgets how the server reads texts: it may have said otherwise in what was lost.
+func (p *parser) unset() {
+	p.text.SetANSIQuotes(false)
+	if !p.doubtful {
+		p.text.SetEscapes(sqltext.EscapesUnknown)
 	}
 }
 

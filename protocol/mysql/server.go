@@ -185,7 +185,12 @@ func (p *parser) begin(c *protocol.Chunk) (n int, m *protocol.Message, err error
 	}
 	f := form(c.Request.Form)
 	cmd := f.command()
-	if !f.expects(h.seq) {
+	late := farewell(h, c.Data[headerSize:])
+	switch {
+	case f.expects(h.seq) || late == protocol.Yes:
+	case late == protocol.More:
+		return 0, nil, nil, true
+	default:
 		if c.Turn || h.length == 0 {
 			return 0, nil, protocol.ErrSyntax, true
 		}
@@ -338,6 +343,7 @@ func (p *parser) status(h header, body []byte) (status uint16, valid bool) {
 			return 0, false
 		}
 		if status = o.status; o.schema != nil {
+			p.moving = false
 			p.move(o.schema)
 			p.moved(true)
 		}
@@ -345,7 +351,7 @@ func (p *parser) status(h header, body []byte) (status uint16, valid bool) {
 	if p.answer.command.moves() {
 		p.moved(true)
 	}
-	if !p.doubtful {
+	if !p.doubtful && p.capable { // else nobody knows the character set
 		escapes := sqltext.EscapesOn
 		if status&statusNoBackslashEscapes != 0 {
 			escapes = sqltext.EscapesOff

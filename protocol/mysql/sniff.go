@@ -251,7 +251,10 @@ func (p *parser) begins(r *protocol.Message, data []byte) protocol.Sniffed {
 		return sniffServer(data)
 	}
 	f := form(r.Form)
-	if !f.expects(h.seq) || h.length == 0 && f.command() != comStatistics {
+	switch {
+	case !f.expects(h.seq):
+		return farewell(h, data[headerSize:])
+	case h.length == 0 && f.command() != comStatistics:
 		return protocol.No
 	}
 	whole := true

@@ -102,7 +102,7 @@ func modes(t *testing.T, _ *postgres, r *recorder) map[string]int {
 	}
 	s.want["+PREPARE public.cart"] += 2 // cached, and its description cached
 	s.want["+PREPARE cart"] += 5        // pgx forgets a statement that has failed
-	s.exec("42601", "SELEC 1", with(simple), "unknown 42601")
+	s.exec("42601", "SELEC 1", with(simple), "_OTHER 42601")
 	if err := s.conn.Ping(s.ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ const (
 	opCall    = "CALL"
 	opPing    = "PING"
 	opCopy    = "COPY"
+	opOther   = "_OTHER" // a text whose verb is none of those known
 )
 
 // Spec describes PostgreSQL to the framework. o says what is kept of a statement's text.

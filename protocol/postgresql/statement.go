@@ -8,11 +8,12 @@ import (
 )
 
 // Bounds of what is remembered of a connection. Past the first two any one is forgotten for a new one: drivers keep some hundreds of
-// statements. Of texts, which are only shown, no more is kept than the last says.
+// statements. Of texts, which are only shown, no more is kept than the last two say.
 const (
 	maxStatements = 2048
 	maxPortals    = 256
 	maxTexts      = 64 << 10
+	textPortals   = 16 // named ones that have the text as well
 )
 
 // statement is what a text says, in memory of its own that is used again.
@@ -29,8 +30,13 @@ func (s *statement) set(operation string, collection, text []byte) {
 	s.buf = append(append(s.buf[:0], collection...), text...)
 }
 
-func (s *statement) copyFrom(from *statement) {
-	buf := append(s.buf[:0], from.buf...)
+// copyFrom makes s what from is; whole: with its text.
+func (s *statement) copyFrom(from *statement, whole bool) {
+	kept := from.buf
+	if !whole {
+		kept = kept[:from.collection]
+	}
+	buf := append(s.buf[:0], kept...)
 	*s = *from
 	s.buf = buf
 }
@@ -94,7 +100,9 @@ func (s *statement) read(r *sqltext.Reader, text []byte, cut bool) {
 		s.operation = opPing
 		return
 	}
-	s.operation, s.unresolved = protocol.Unknown, true
+	if s.operation = opOther; cut {
+		s.operation, s.unresolved = protocol.Unknown, true
+	}
 }
 
 // equalFold compares a text with a word in upper case.
@@ -194,7 +202,7 @@ func (s *memory) bind(portal []byte, from *statement) *statement {
 		to = place(s.portals, func(*statement) {}, portal, maxPortals)
 	}
 	if from != nil {
-		to.copyFrom(from)
+		to.copyFrom(from, len(s.portals) <= textPortals)
 	} else {
 		to.unknown()
 	}

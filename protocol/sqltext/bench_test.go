@@ -109,10 +109,26 @@ func TestMemoryIsBounded(t *testing.T) {
 		r.Read(fmt.Appendf(nil, "SELECT a%d, %0*d FROM t%d", i, i%5000, 0, i), false)
 		held := 0
 		for k := range r.memory.slots {
-			held += len(r.memory.slots[k].key) + len(r.memory.slots[k].masked)
+			if e := r.memory.slots[k]; e != nil {
+				held += len(e.key) + len(e.own)
+			}
 		}
 		if held > memoryBytes || r.memory.bytes < 0 {
 			t.Fatalf("%d bytes are held, %d accounted", held, r.memory.bytes)
 		}
+	}
+}
+
+// TestNothingTakesNoRoom reads texts without a statement between others, which must not make room for them.
+func TestNothingTakesNoRoom(t *testing.T) {
+	r := NewReader(PostgreSQL, protocol.Options{TextLimit: 1 << 10})
+	r.Read([]byte("SELECT 1 FROM t"), false)
+	held := r.memory.bytes
+	for range 2 * memorySlots {
+		r.Read([]byte("-- ping"), false)
+		r.Read(nil, false)
+	}
+	if r.memory.bytes != held || r.memory.find([]byte("SELECT ? FROM t")) == nil {
+		t.Errorf("%d bytes are held, %d before", r.memory.bytes, held)
 	}
 }

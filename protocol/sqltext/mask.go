@@ -17,12 +17,16 @@ type masker struct {
 	word  int  // where the word begins that out ends with; -1 when it ends with something else
 	doubt bool // where a literal ends cannot be told: what follows is not looked at
 	inner int  // how many executable comments of MySQL are open
+	goes  bool // the token before was a literal with escapes: PostgreSQL's goes on in the next line
 }
 
 // run returns text masked, and whether it held neither values nor comments. The result is valid until the next run. cut: the
 // end of text is missing.
 func (k *masker) run(text []byte, cut bool) (masked []byte, clean bool) {
-	k.src, k.at, k.out, k.cut, k.clean, k.blank, k.word, k.doubt, k.inner = text, 0, k.out[:0], cut, true, false, -1, false, 0
+	*k = masker{
+		dialect: k.dialect, escapes: k.escapes, ansiQuotes: k.ansiQuotes,
+		src: text, out: k.out[:0], cut: cut, clean: true, word: -1,
+	}
 	for k.at < len(k.src) && !k.doubt {
 		k.token()
 	}
@@ -31,6 +35,16 @@ func (k *masker) run(text []byte, cut bool) (masked []byte, clean bool) {
 	}
 	k.src = nil
 	return k.out, k.clean
+}
+
+// scratchKept is how much memory for a masked text is kept from one to the next: few texts are longer.
+const scratchKept = 4 << 10
+
+// trim lets go of memory that a long text took.
+func (k *masker) trim() {
+	if cap(k.out) > scratchKept {
+		k.out = nil
+	}
 }
 
 // token takes the next token, or blank.
@@ -58,11 +72,7 @@ func (k *masker) token() {
 		k.blank = true
 	case k.lineComment(c):
 		k.clean, k.blank = false, true
-		n := bytes.IndexByte(k.src[k.at:], '\n')
-		if n < 0 {
-			n = len(k.src) - k.at
-		}
-		k.at += n
+		k.pass(k.lineEnd())
 	default:
 		k.space()
 		k.out = append(k.out, c)
@@ -78,8 +88,32 @@ func (k *masker) peek(n int) byte {
 	return 0
 }
 
+// lineEnd is where the comment ends that begins here. Besides a line feed a carriage return ends PostgreSQL's, a zero byte MySQL's.
+func (k *masker) lineEnd() int {
+	also := byte(0)
+	if k.dialect == PostgreSQL {
+		also = '\r'
+	}
+	for i := k.at; i < len(k.src); i++ {
+		if c := k.src[i]; c == '\n' || c == also {
+			return i
+		}
+	}
+	return len(k.src)
+}
+
+// pass goes on at i, past a comment or what stands within quotes. Where it holds the end of an executable comment, that is where
+// the comment ends for a server that does not execute it: nobody knows which bytes after it are a literal's.
+func (k *masker) pass(i int) {
+	if k.inner > 0 && bytes.Contains(k.src[k.at:i], []byte("*/")) {
+		k.doubt = true
+	}
+	k.at = i
+}
+
 // space writes the blanks before a token.
 func (k *masker) space() {
+	k.goes = false
 	if k.blank && len(k.out) > 0 {
 		k.out = append(k.out, ' ')
 	}
@@ -91,7 +125,7 @@ func (k *masker) space() {
 
 // placeholder stands for a literal that was taken. One that is written with a prefix (N”, x”, _utf8”) takes it along.
 func (k *masker) placeholder() {
-	k.clean = false
+	k.clean, k.goes = false, false
 	if k.word >= 0 && !k.blank && isPrefix(k.out[k.word:]) {
 		k.out = k.out[:k.word]
 	} else {
@@ -125,7 +159,7 @@ func (k *masker) number() {
 	for end < len(k.src) {
 		c := k.src[end]
 		sign := (c == '+' || c == '-') && end > k.at && (k.src[end-1]|0x20) == 'e' && end+1 < len(k.src) && isDigit(k.src[end+1])
-		if !isDigit(c) && !isWordStart(c) && c != '.' && c != '$' && !sign {
+		if !isDigit(c) && !isWordStart(c) && c != '.' && !sign && (c != '$' || k.dialect == PostgreSQL) {
 			break
 		}
 		end++
@@ -138,7 +172,8 @@ func (k *masker) number() {
 // literal takes a string within quotes.
 func (k *masker) literal(quote byte) {
 	escapes := k.escapes
-	if k.dialect == PostgreSQL && escapes != EscapesDoubtful && k.after('e') {
+	goes := k.dialect == PostgreSQL && escapes != EscapesDoubtful && (k.goes || k.after('e'))
+	if goes {
 		escapes = EscapesOn
 	}
 	i := k.at + 1
@@ -147,7 +182,7 @@ func (k *masker) literal(quote byte) {
 		switch {
 		case c == '\\' && escapes == EscapesOn:
 			i++ // and the byte after it
-		case c == '\\' && escapes == EscapesDoubtful:
+		case c == '\\' && (escapes == EscapesDoubtful || escapes == EscapesUnknown && k.src[i-1] >= 0x80):
 			k.doubt = true
 		case c == '\\' && escapes == EscapesUnknown && i+1 < len(k.src):
 			switch k.src[i+1] {
@@ -160,8 +195,9 @@ func (k *masker) literal(quote byte) {
 		case i+1 < len(k.src) && k.src[i+1] == quote:
 			i++
 		default:
-			k.at = i + 1
+			k.pass(i + 1)
 			k.placeholder()
+			k.goes = goes
 			return
 		}
 		i++
@@ -185,9 +221,13 @@ func (k *masker) quotedName(quote byte) {
 			i++
 			continue
 		}
+		start := k.at
+		if k.pass(i + 1); k.doubt {
+			break
+		}
 		k.space()
-		k.out = append(k.out, k.src[k.at:i+1]...)
-		k.word, k.at = -1, i+1
+		k.out = append(k.out, k.src[start:k.at]...)
+		k.word = -1
 		return
 	}
 	k.at = len(k.src)
@@ -230,10 +270,12 @@ func (k *masker) dollar() {
 		return
 	}
 	tag := k.src[k.at : k.at+n]
-	if end := bytes.Index(k.src[k.at+n:], tag); end >= 0 {
+	end := bytes.Index(k.src[k.at+n:], tag)
+	switch {
+	case end >= 0 && k.dialect == PostgreSQL:
 		k.at += n + end + n
-	} else {
-		k.at = len(k.src)
+	default: // MySQL's servers before 9.0 take it for a name
+		k.at, k.doubt = len(k.src), k.dialect == MySQL
 	}
 	k.word = -1
 	k.placeholder()

@@ -16,24 +16,39 @@ const (
 // entry is what is known of one text.
 type entry struct {
 	key         []byte // the text as it came, or masked
-	masked      []byte
+	shown       []byte // as much of it, masked, as may be shown; of a masked key the key itself
+	own         []byte // shown's memory where it is none of key's
 	collection  []byte
 	operation   string
 	held        int  // bytes that it counts for
 	isNamespace bool // collection is a database
+	moves       bool // a later statement changes the database
+}
+
+// show keeps what may be shown of masked, of which limit bytes will be. isKey: the key is masked.
+func (e *entry) show(masked []byte, limit int, isKey bool) {
+	switch masked = masked[:min(len(masked), limit+1)]; { // clip looks at the byte after the last one
+	case limit == 0:
+		e.shown = nil
+	case isKey:
+		e.shown = e.key[:len(masked)]
+	default:
+		e.own = append(e.own[:0], masked...)
+		e.shown = e.own
+	}
 }
 
 // memory keeps the statements that were read of late. A text may be in memoryWays places, which its hash tells and which it shares
 // with others; where it is found it is compared in full.
 type memory struct {
 	seed  maphash.Seed
-	slots []entry
+	slots []*entry // nil where there was none yet
 	bytes int
 	next  uint // the place that is given to another text next, of those that it may be in
 }
 
 // slot is the i-th place of a text of that hash.
-func (m *memory) slot(hash uint64, i uint) *entry {
+func (m *memory) slot(hash uint64, i uint) **entry {
 	return &m.slots[(uint(hash)+i%memoryWays)%memorySlots]
 }
 
@@ -44,7 +59,7 @@ func (m *memory) find(key []byte) *entry {
 	}
 	hash := maphash.Bytes(m.seed, key)
 	for i := range uint(memoryWays) {
-		if e := m.slot(hash, i); bytes.Equal(e.key, key) {
+		if e := *m.slot(hash, i); e != nil && bytes.Equal(e.key, key) {
 			return e
 		}
 	}
@@ -55,22 +70,26 @@ func (m *memory) find(key []byte) *entry {
 func (m *memory) take(key []byte) *entry {
 	switch {
 	case m.slots == nil:
-		m.slots, m.seed = make([]entry, memorySlots), maphash.MakeSeed()
+		m.slots, m.seed = make([]*entry, memorySlots), maphash.MakeSeed()
 	case m.bytes+2*len(key) > memoryBytes:
 		m.forget()
 	}
 	hash := maphash.Bytes(m.seed, key)
-	e := m.slot(hash, m.next)
+	at := m.slot(hash, m.next)
 	for i := range uint(memoryWays) {
-		if free := m.slot(hash, i); len(free.key) == 0 {
-			e = free
+		if free := m.slot(hash, i); *free == nil {
+			at = free
 			break
 		}
 	}
 	m.next++
+	if *at == nil {
+		*at = &entry{}
+	}
+	e := *at
 	e.key = append(e.key[:0], key...)
 	m.bytes -= e.held
-	e.held = 2 * max(cap(e.key), e.held/2) // masked is no longer than the text was
+	e.held = 2 * max(cap(e.key), e.held/2) // what is shown is no longer than the text was
 	m.bytes += e.held
 	return e
 }

@@ -1,6 +1,9 @@
 package sqltext
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // maxDepth is how deep parentheses are followed.
 const maxDepth = 64
@@ -33,6 +36,8 @@ func (n *namer) query() bool {
 			n.advance()
 			n.skip(beforeName)
 			continue
+		case want && w == "ROWS" && strings.EqualFold(n.next.text, "FROM"): // ROWS FROM (f(), g())
+			want = false
 		case want && (n.cur.class == word || n.cur.class == quoted):
 			want = false
 			switch ok := n.take() && !n.is("("); {
@@ -46,9 +51,8 @@ func (n *namer) query() bool {
 				nested = bytes.Clone(n.name)
 			}
 			continue
-		case n.is(")"):
-			want = false
 		default:
+			want = false // a literal where a name should be, or an end
 			distinct = w == "DISTINCT"
 		}
 		n.advance()
@@ -98,7 +102,7 @@ func (n *namer) take() bool {
 			n.advance()
 		}
 	}
-	return ok && len(n.name) > 0 && len(n.name) <= nameLimit
+	return ok && len(n.name) > 0 && len(n.name) <= nameLimit && !n.is("&") // U&"d\0061t"
 }
 
 // unquote adds a name as it is written to n.name. It reports whether it is well formed.

@@ -219,7 +219,7 @@ func FuzzRead(f *testing.F) {
 		if len(s.Text) > limit || len(s.Collection) > nameLimit || s.Operation != "" && verbs[s.Operation].operation != s.Operation {
 			t.Fatalf("%q: %q of %q in %d bytes", text, s.Operation, s.Collection, len(s.Text))
 		}
-		first := Statement{s.Operation, bytes.Clone(s.Collection), bytes.Clone(s.Namespace), bytes.Clone(s.Text)}
+		first := Statement{s.Operation, bytes.Clone(s.Collection), bytes.Clone(s.Namespace), bytes.Clone(s.Text), s.Moves}
 		again := r.Read(text, cut)
 		if again.Operation != first.Operation || !bytes.Equal(again.Collection, first.Collection) || !bytes.Equal(again.Text, first.Text) {
 			t.Fatalf("%q: from memory %v, at first %v", text, again, first)

@@ -59,13 +59,15 @@ type Statement struct {
 	Collection []byte
 	// Namespace is the database that a USE names; nil for other statements.
 	Namespace []byte
-	// Text is the text with "?" for each literal and without comments, at most Options.TextLimit bytes; with Options.Values
-	// the text as it came. nil when the limit is 0.
+	// Text is the text with "?" for each literal and without comments, at most Options.TextLimit bytes; with Options.Values the text as
+	// it came, but for blanks at its end. nil when the limit is 0.
 	Text []byte
+	// Moves is set when a statement after the first one is a USE.
+	Moves bool
 }
 
-// Reader reads the statements of one connection. It holds at most about 52 KiB: memoryBytes of statements that it has read of
-// late, with their list, and a masked text of scanLimit.
+// Reader reads the statements of one connection. It holds at most about 40 KiB: memoryBytes of statements that it has read of
+// late, with their list, and a masked text of scratchKept. One that has read nothing holds nothing.
 type Reader struct {
 	mask   masker
 	limit  int
@@ -116,23 +118,29 @@ func (r *Reader) Read(text []byte, cut bool) *Statement {
 		}
 	}
 	e := &r.passing
-	if !cut && len(text) <= keyLimit {
+	isKey := !cut && len(text) <= keyLimit && len(masked) > 0
+	if isKey {
 		key := masked
-		if clean { // a text without values or comments comes again as it is
+		if isKey = !clean; clean { // a text without values or comments comes again as it is
 			key = text
 		}
 		e = r.memory.take(key)
-		masked = append(e.masked[:0], masked...)
 	}
-	e.masked = masked
+	limit := r.limit
+	if r.values {
+		limit = 0 // the text is shown as it came
+	}
+	e.show(masked, limit, isKey)
 	n := namer{dialect: r.mask.dialect, ansiQuotes: r.mask.ansiQuotes, cut: cut, name: e.collection[:0]}
-	e.operation, e.collection, e.isNamespace = n.read(e.masked)
+	e.operation, e.collection, e.isNamespace = n.read(masked)
+	e.moves = movesLater(masked)
+	r.mask.trim()
 	return r.statement(e, whole)
 }
 
 func (r *Reader) statement(e *entry, text []byte) *Statement {
 	s := &r.out
-	*s = Statement{Operation: e.operation}
+	*s = Statement{Operation: e.operation, Moves: e.moves}
 	switch {
 	case len(e.collection) == 0:
 	case e.isNamespace:
@@ -141,12 +149,32 @@ func (r *Reader) statement(e *entry, text []byte) *Statement {
 		s.Collection = e.collection
 	}
 	if r.limit > 0 {
-		if s.Text = e.masked; r.values {
+		if s.Text = e.shown; r.values {
 			s.Text = text
 		}
 		s.Text = clip(s.Text, r.limit)
 	}
 	return s
+}
+
+// movesLater reports whether a statement after the first one of masked is a USE.
+func movesLater(masked []byte) bool {
+	if bytes.IndexByte(masked, ';') < 0 {
+		return false
+	}
+	named := false // within the quotes of a name
+	for i, c := range masked {
+		switch c {
+		case '`':
+			named = !named
+		case ';':
+			rest := bytes.TrimLeft(masked[i+1:], " ")
+			if !named && len(rest) > 3 && bytes.EqualFold(rest[:3], []byte("USE")) && wordBytes[rest[3]] == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // clip returns at most n bytes of b, cut between characters.

@@ -14,7 +14,7 @@ func (n *namer) table(f find) bool {
 		if n.word() == "INSTANCE" && n.next.text == "FOR" { // LOCK INSTANCE FOR BACKUP
 			return false
 		}
-		return n.take()
+		return n.take() && !n.is("=") // ANALYZE FORMAT=JSON SELECT
 	case from:
 		return n.query()
 	case object:
@@ -72,11 +72,14 @@ func (n *namer) statement() bool {
 
 // with reads the queries of a WITH clause and the statement after them, whose verb it returns.
 func (n *namer) with() (operation string, found bool) {
+	own := n.word() == "RECURSIVE" // else a query's name is not known within it: there it is a table's
 	n.skip(recursive)
 	for n.n < maxKnown && (n.cur.class == word || n.cur.class == quoted) {
 		n.take()
-		n.known[n.n] = string(n.name)
-		n.n++
+		name := string(n.name)
+		if own {
+			n.know(name)
+		}
 		n.parens() // its columns
 		for n.word() == "AS" || n.word() == "NOT" || n.word() == "MATERIALIZED" {
 			n.advance()
@@ -86,6 +89,9 @@ func (n *namer) with() (operation string, found bool) {
 		}
 		if !n.body() {
 			return "", false
+		}
+		if !own {
+			n.know(name)
 		}
 		if !n.is(",") {
 			break
@@ -105,6 +111,14 @@ func (n *namer) with() (operation string, found bool) {
 		n.name, found = n.under, true
 	}
 	return v.operation, found
+}
+
+// know adds a name of the WITH clause.
+func (n *namer) know(name string) {
+	if n.n < maxKnown {
+		n.known[n.n] = name
+		n.n++
+	}
 }
 
 // body passes over a query of a WITH clause, which begins with the parenthesis that is current, and keeps its first table. It

@@ -26,7 +26,7 @@ type verb struct {
 var verbs = closed(map[find][]string{
 	target: {
 		"INSERT", "REPLACE", "UPDATE", "MERGE", "TRUNCATE", "TABLE", "LOCK", "OPTIMIZE", "CHECK", "REPAIR", "CHECKSUM", "ANALYZE",
-		"VACUUM", "HANDLER", "CLUSTER",
+		"VACUUM", "HANDLER", "CLUSTER", "UPSERT",
 	},
 	from:     {"SELECT", "DELETE"},
 	object:   {"CREATE", "ALTER", "DROP", "RENAME", "REINDEX", "REFRESH"},
