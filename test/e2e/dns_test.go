@@ -19,7 +19,7 @@ type lookup struct {
 
 // asked is what a client of DNS has asked, and was answered.
 func asked(client, server string, lookups ...lookup) *traffic {
-	e := &traffic{client: client, server: server, protocol: "dns", clientMetric: "dns_lookup_duration_seconds"}
+	e := &traffic{client: client, server: server, protocol: "dns", clientMetric: "dns_lookup_duration_seconds", clientOnly: true}
 	for _, l := range lookups {
 		op := operation{
 			pairs: []string{"dns_question_name", l.name, "dns_question_type", l.kind, "dns_response_code", l.code},

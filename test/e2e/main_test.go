@@ -58,7 +58,7 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	build := exec.Command("go", "build", "-o", dir+"/", "../load/httpload", "../load/httpserve", "../load/grpcload", "../load/grpcserve",
-		"../load/resolve", "../load/coredns")
+		"../load/resolve", "../load/coredns", "../load/dbload", "../load/mongoserve", "../load/kafkaserve")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the load generators: %v\n%s", err, out)

@@ -119,6 +119,10 @@ func startServer(t *testing.T, c servers.Config) *servers.Server {
 		c.Program = nodeScript("grpc.mjs")
 	case servers.CoreDNS:
 		c.Program = filepath.Join(tools, "coredns")
+	case servers.Mongo:
+		c.Program = filepath.Join(tools, "mongoserve")
+	case servers.Kafka:
+		c.Program = filepath.Join(tools, "kafkaserve")
 	default:
 		c.Program = filepath.Join(tools, "httpserve")
 	}

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/toposcope/toposcope/test/load"
+	"github.com/toposcope/toposcope/test/load/db"
 	"github.com/toposcope/toposcope/test/load/rpc"
+	"github.com/toposcope/toposcope/test/load/servers"
 )
 
 // outcome is how an exchange ended, as an edge counts it.
@@ -25,7 +27,13 @@ type operation struct {
 	pairs   []string
 	outcome outcome
 	count   int
+	// upkeep is set for what a driver does on its own, which is no request of an edge unless it fails. How long an exchange takes that is
+	// waiting is in no latency of an edge.
+	upkeep, waiting bool
 }
+
+// isRequest says whether an edge counts the operation among its requests.
+func (o operation) isRequest() bool { return !o.upkeep || o.outcome == failed }
 
 // traffic is what one client asked one server by one protocol, to be found in Toposcope's answers, no more and no less.
 type traffic struct {
@@ -33,22 +41,31 @@ type traffic struct {
 	// clientMetric and serverMetric are histograms of operations; a protocol need not have one for the server's side.
 	clientMetric, serverMetric string
 	operations                 []operation
+	// clientOnly is set where the server's view of the edge may be another: of what is lost on the way.
+	clientOnly bool
 	// givenUp is set where the client gives calls up: at its deadline or before, of which the time alone tells.
 	givenUp bool
 	// sharedClient is set where the client has other traffic counted by the same metric; likewise sharedServer.
 	sharedClient, sharedServer bool
 }
 
-func (e *traffic) sum(outcomes ...outcome) (n int) {
+// sum is how many operations are of a kind.
+func (e *traffic) sum(is func(operation) bool) (n int) {
 	for _, op := range e.operations {
-		if slices.Contains(outcomes, op.outcome) {
+		if is(op) {
 			n += op.count
 		}
 	}
 	return n
 }
 
-func (e *traffic) total() int { return e.sum(succeeded, rejected, failed) }
+// total is how many requests an edge counts.
+func (e *traffic) total() int { return e.sum(operation.isRequest) }
+
+// ended is how many of them ended so.
+func (e *traffic) ended(as outcome) int {
+	return e.sum(func(op operation) bool { return op.isRequest() && op.outcome == as })
+}
 
 // await waits until /metrics shows e on top of base.
 func (e *traffic) await(t *testing.T, s *toposcope, base metrics) {
@@ -79,13 +96,14 @@ func (e *traffic) check(base, now metrics) error {
 			continue
 		}
 		name := side.metric + "_count"
-		want(e.total(), name, of(side.service)...)
+		want(e.sum(func(operation) bool { return true }), name, of(side.service)...)
 		if e.givenUp {
 			errs = append(errs, e.checkGivenUp(now, name, side.service))
 			continue
 		}
 		for _, op := range e.operations {
-			want(op.count, name, append(of(side.service), op.pairs...)...)
+			alike := e.sum(func(o operation) bool { return slices.Equal(o.pairs, op.pairs) })
+			want(alike, name, append(of(side.service), op.pairs...)...)
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -122,13 +140,16 @@ func (e *traffic) checkEdge(want func(n int, name string, pairs ...string)) {
 	want(e.total(), "traces_service_graph_request_total", pair...)
 	want(e.total(), "traces_service_graph_request_total", named...)
 	if !e.givenUp {
-		want(e.sum(failed), "traces_service_graph_request_failed_total", named...)
-		want(e.sum(rejected), "toposcope_edge_rejected_total", named...)
+		want(e.ended(failed), "traces_service_graph_request_failed_total", named...)
+		want(e.ended(rejected), "toposcope_edge_rejected_total", named...)
 	}
 	want(0, "toposcope_edge_lost_total", named...)
-	want(e.total(), "traces_service_graph_request_client_seconds_count", named...)
-	if e.serverMetric != "" {
-		want(e.total(), "traces_service_graph_request_server_seconds_count", named...)
+	want(e.sum(func(op operation) bool { return !op.isRequest() }), "toposcope_edge_upkeep_total", named...)
+	want(e.sum(func(op operation) bool { return op.isRequest() && op.waiting }), "toposcope_edge_waiting_total", named...)
+	timed := e.sum(func(op operation) bool { return op.isRequest() && !op.waiting })
+	want(timed, "traces_service_graph_request_client_seconds_count", named...)
+	if !e.clientOnly {
+		want(timed, "traces_service_graph_request_server_seconds_count", named...)
 	}
 	if !e.sharedClient {
 		want(e.total(), "traces_service_graph_request_total", edge(e.client, "")...)
@@ -188,4 +209,56 @@ func requests(client, server, protocol string, operations ...load.Operation) *tr
 		e.operations = append(e.operations, o)
 	}
 	return e
+}
+
+// operated is what a client of a database or a queue has reported. Before says that its connections are older than Toposcope, which
+// then knows neither whose server it is nor, for a while, the database.
+func operated(client, server string, kind servers.Kind, before bool, operations []db.Operation) *traffic {
+	names := systems[kind]
+	e := &traffic{
+		client: client, server: server, protocol: names.protocol,
+		clientMetric: "db_client_operation_duration_seconds", serverMetric: "db_server_operation_duration_seconds",
+	}
+	labels := struct{ system, namespace, operation, collection string }{"db_system_name", "db_namespace", "db_operation_name", "db_collection_name"}
+	if kind == servers.Kafka {
+		e.clientMetric, e.serverMetric = "messaging_client_operation_duration_seconds", ""
+		labels.system, labels.operation, labels.collection = "messaging_system", "messaging_operation_name", "messaging_destination_name"
+	}
+	for _, op := range operations {
+		o := operation{
+			pairs: []string{labels.operation, op.Name},
+			count: op.Count, upkeep: op.Upkeep, waiting: op.Waiting,
+		}
+		failure := op.Code
+		switch {
+		case op.Rejected:
+			o.outcome, failure = rejected, ""
+		case op.Code != "":
+			o.outcome = failed
+		}
+		o.pairs = append(o.pairs, "error_type", failure)
+		if !op.Any {
+			o.pairs = append(o.pairs, labels.collection, op.Collection)
+		}
+		if kind != servers.Kafka {
+			o.pairs = append(o.pairs, "db_response_status_code", op.Code)
+		}
+		if !before {
+			o.pairs = append(o.pairs, labels.system, names.system)
+		}
+		if !before && names.namespace != "" {
+			o.pairs = append(o.pairs, labels.namespace, names.namespace)
+		}
+		e.operations = append(e.operations, o)
+	}
+	return e
+}
+
+// systems are the names of the protocols of databases and queues, of their systems, and of the database that all clients use.
+var systems = map[servers.Kind]struct{ protocol, system, namespace string }{
+	servers.MariaDB:    {"mysql", "mariadb", "shop"},
+	servers.PostgreSQL: {"postgresql", "postgresql", "postgres"},
+	servers.Redis:      {"redis", "redis", ""},
+	servers.Mongo:      {"mongodb", "mongodb", ""},
+	servers.Kafka:      {"kafka", "kafka", ""},
 }

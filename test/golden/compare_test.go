@@ -65,6 +65,7 @@ func (x *exchange) subject() string {
 	return strings.Join([]string{
 		x.protocol, x.fields["http.request.method"], x.fields["url.path"], x.fields["rpc.method"],
 		unescape(x.fields["dns.question.name"]), x.fields["dns.question.type"],
+		x.fields["db.operation.name"], x.fields["messaging.operation.name"],
 	}, " ")
 }
 
@@ -72,7 +73,7 @@ func (x *exchange) subject() string {
 func unescape(name string) string { return strings.ReplaceAll(name, `\.`, ".") }
 
 func (x *exchange) result() string {
-	return x.fields["http.response.status_code"] + x.fields["rpc.response.status_code"] + x.fields["dns.response_code"]
+	return x.fields["http.response.status_code"] + x.fields["rpc.response.status_code"] + x.fields["dns.response_code"] + x.fields["db.response.status_code"]
 }
 
 // match pairs exchanges with the same ends that began at the same time and asked the same; what is left has no counterpart.

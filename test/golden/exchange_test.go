@@ -20,6 +20,8 @@ type exchange struct {
 	// gRPC-Web; only Wireshark's have them.
 	reset, early bool
 	call         *stream
+	// executed is set where PostgreSQL's client has sent an Execute, upkeep where a driver asks on its own, who may be refused it.
+	executed, upkeep bool
 	// sizes of the request and the answer.
 	request, response int
 }
@@ -34,14 +36,16 @@ type wireshark struct {
 	questions map[string]*exchange
 	// last is the stream of the last frame.
 	last *stream
+	// sessions are the connections of databases and queues.
+	sessions map[string]*session
 	// calls is set where all streams are gRPC, though Wireshark may not see a content type that tells.
 	calls bool
 }
 
 func readWireshark(t *testing.T, file string, ports []string) []*exchange {
 	t.Helper()
-	w := &wireshark{calls: strings.HasSuffix(file, "grpc-older.pcap.gz"), pipes: map[string]*pipe{}, streams: map[string]*stream{}, questions: map[string]*exchange{}}
-	dissect(t, file, ports, []string{"http", "http2", "grpc", "dns"}, func(p pdu) {
+	w := &wireshark{calls: strings.HasSuffix(file, "grpc-older.pcap.gz"), pipes: map[string]*pipe{}, streams: map[string]*stream{}, questions: map[string]*exchange{}, sessions: map[string]*session{}}
+	dissect(t, file, ports, []string{"http", "http2", "grpc", "dns", "mysql", "pgsql", "resp", "mongo", "kafka"}, func(p pdu) {
 		switch p.Name {
 		case "http":
 			w.http(p)
@@ -51,6 +55,16 @@ func readWireshark(t *testing.T, file string, ports []string) []*exchange {
 			w.grpc(p)
 		case "dns":
 			w.dns(p)
+		case "mysql":
+			w.mysql(p, w.session(p))
+		case "pgsql":
+			w.postgresql(p, w.session(p))
+		case "resp":
+			w.redis(p, w.session(p))
+		case "mongo":
+			w.mongodb(p, w.session(p))
+		case "kafka":
+			w.kafka(p, w.session(p))
 		}
 	})
 	for _, s := range w.streams {
@@ -72,6 +86,17 @@ func (x *exchange) judge() {
 		f["operation"], f["status"] = f["rpc.method"], f["rpc.response.status_code"]
 	case "dns":
 		f["operation"], f["status"] = f["dns.question.type"]+" "+f["dns.question.name"], f["dns.response_code"]
+	default:
+		f["operation"] = strings.TrimSpace(f["db.operation.name"] + f["messaging.operation.name"] + " " + f["db.collection.name"] + f["messaging.destination.name"])
+		f["status"] = f["db.response.status_code"]
+		f["outcome"] = "ok"
+		if f["status"] != "" || f["error"] != "" || x.end.IsZero() {
+			f["outcome"] = "failed"
+		}
+		if f["status"] != "" && x.upkeep {
+			f["outcome"] = "rejected"
+		}
+		return
 	}
 	f["outcome"] = outcomes[f["status"]]
 	switch status, err := strconv.Atoi(f["status"]); {

@@ -121,6 +121,35 @@ var differences = []difference{
 		"the call ended before its request: Toposcope does not say how much of that there is",
 		func(p pair) bool { return p.wireshark.early && p.toposcope.fields["rpc.request.messages"] == "" },
 	},
+	{
+		[]string{"response"},
+		"what a database says before its client has sent all (it authenticates, copies or loads) is not part of the answer",
+		func(p pair) bool {
+			uploads := slices.Contains([]string{"CONNECT", "COPY", "LOAD"}, p.toposcope.fields["db.operation.name"])
+			return uploads && p.wireshark.response > p.toposcope.response
+		},
+	},
+	{
+		[]string{"db.query.text"},
+		"Toposcope leaves out the blanks at the end of a statement",
+		func(p pair) bool {
+			return strings.TrimRight(p.wireshark.fields["db.query.text"], " ") == p.toposcope.fields["db.query.text"]
+		},
+	},
+	{
+		[]string{"db.query.text"},
+		"Toposcope does not show the name of a command that Redis does not have, which may be anything",
+		func(p pair) bool {
+			return p.toposcope.protocol == "redis" && p.toposcope.fields["db.query.text"] == "other"
+		},
+	},
+	{
+		[]string{"response", "end", "status", "outcome", "db.response.status_code", "mongodb.error.code_name"},
+		"Node's driver wants no answer to endSessions, and says so; FerretDB answers all the same",
+		func(p pair) bool {
+			return p.toposcope.fields["db.operation.name"] == "endSessions" && p.toposcope.response == 0
+		},
+	},
 }
 
 // resetSize is that of a RST_STREAM frame (RFC 9113, section 6.4).
@@ -139,4 +168,9 @@ var ports = map[string][]string{
 	"dns-coredns":   {},
 	"dns-dnsmasq":   {},
 	"dns-unbound":   {},
+	"mysql":         {"tcp.port==8001,mysql"},
+	"postgresql":    {"tcp.port==8001,pgsql"},
+	"redis":         {"tcp.port==8001,resp"},
+	"mongodb":       {"tcp.port==8001,mongo"},
+	"kafka":         {"tcp.port==8001,kafka"},
 }

@@ -1,6 +1,6 @@
 // Command record records the captures of package golden anew, into testdata: each in a network namespace of its own, by tcpdump,
 // from the servers and clients that the end-to-end tests use. It needs root. Of what it records only addresses and times differ
-// from one run to the next.
+// from one run to the next. Its arguments are the names of captures to record; none: all.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,12 +36,15 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	build := exec.CommandContext(ctx, "go", "build", "-o", dir+"/", "../load/httpload", "../load/httpserve", "../load/grpcload",
-		"../load/grpcserve", "../load/resolve", "../load/coredns")
+		"../load/grpcserve", "../load/resolve", "../load/coredns", "../load/dbload", "../load/mongoserve", "../load/kafkaserve")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building the load generators: %w", err)
 	}
 	for _, s := range scenarios {
+		if len(os.Args) > 1 && !slices.Contains(os.Args[1:], s.name) {
+			continue
+		}
 		r := &recorder{dir: dir, name: s.name, netns: fmt.Sprintf("golden-%d-%s", os.Getpid(), s.name)}
 		if err := r.record(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -131,6 +135,7 @@ func (r *recorder) server(c servers.Config) (string, error) {
 	}
 	programs := map[servers.Kind]string{
 		servers.Go: "httpserve", servers.GRPC: "grpcserve", servers.GRPCWeb: "grpcserve", servers.CoreDNS: "coredns",
+		servers.Mongo: "mongoserve", servers.Kafka: "kafkaserve",
 	}
 	if c.Listen == "" {
 		c.Listen = fmt.Sprintf("127.0.0.1:%d", 8000+r.count)

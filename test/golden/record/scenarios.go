@@ -36,6 +36,19 @@ var scenarios = []scenario{
 	{name: "dns-coredns", device: "lo", run: func(ctx context.Context, r *recorder) error { return dns(ctx, r, servers.CoreDNS) }},
 	{name: "dns-dnsmasq", device: "lo", run: func(ctx context.Context, r *recorder) error { return dns(ctx, r, servers.Dnsmasq) }},
 	{name: "dns-unbound", device: "lo", run: func(ctx context.Context, r *recorder) error { return dns(ctx, r, servers.Unbound) }},
+	{name: "mysql", device: "lo", run: func(ctx context.Context, r *recorder) error {
+		return r.drive(ctx, servers.MariaDB, "dbload -driver mariadb-text", "dbload -driver mariadb-prepared", "node ../node/mysql.mjs ADDRESS text 1 1")
+	}},
+	{name: "postgresql", device: "lo", run: func(ctx context.Context, r *recorder) error {
+		return r.drive(ctx, servers.PostgreSQL, "dbload -driver postgresql-simple", "dbload -driver postgresql-prepared")
+	}},
+	{name: "redis", device: "lo", run: redis},
+	{name: "mongodb", device: "lo", run: func(ctx context.Context, r *recorder) error {
+		return r.drive(ctx, servers.Mongo, "dbload -driver mongo", "node ../node/mongo.mjs ADDRESS 1 1")
+	}},
+	{name: "kafka", device: "lo", run: func(ctx context.Context, r *recorder) error {
+		return r.drive(ctx, servers.Kafka, "dbload -driver kafka")
+	}},
 }
 
 const httpRequests = "-request;GET /users/{n};-request;GET /items/{n}?status=404;-request;POST /orders body=300;-request;GET /broken?status=500;" +
@@ -268,4 +281,61 @@ func (r *recorder) finish() error {
 		return err
 	}
 	return r.waiting.cmd.Wait()
+}
+
+// drive lets clients of a database do each of their steps twice; of a line ADDRESS is replaced, or added for dbload.
+func (r *recorder) drive(ctx context.Context, kind servers.Kind, clients ...string) error {
+	address, err := r.server(servers.Config{Kind: kind})
+	if err != nil {
+		return err
+	}
+	for _, line := range clients {
+		args := strings.Fields(strings.ReplaceAll(line, "ADDRESS", address))
+		if args[0] == "dbload" {
+			args = append([]string{filepath.Join(r.dir, args[0])}, append(args[1:], "-target", address)...)
+		}
+		if err := errors.Join(r.start(ctx, args...), r.finish()); err != nil {
+			return fmt.Errorf("%s: %w", line, err)
+		}
+	}
+	return nil
+}
+
+const redisCommands = `SET name "it's a value"
+GET name
+GET nothing
+INCR number
+LPUSH name a
+LPUSH list a b
+LRANGE list 0 -1
+BLPOP list 1
+BLPOP list 0.1
+HSET hash a 1 b 2
+HGETALL hash
+CONFIG GET maxmemory
+MULTI
+INCR number
+LPUSH name a
+EXEC
+MULTI
+GET one two
+EXEC
+NONSENSE
+EVAL "return {1, {2, {'three'}}, redis.error_reply('FOUR five')}" 0
+SELECT 1
+SET name other
+PUBLISH news something
+`
+
+func redis(ctx context.Context, r *recorder) error {
+	address, err := r.server(servers.Config{Kind: servers.Redis})
+	if err != nil {
+		return err
+	}
+	host, port, _ := strings.Cut(address, ":")
+	file := filepath.Join(r.dir, "commands")
+	if err := os.WriteFile(file, []byte(redisCommands), 0o644); err != nil {
+		return err
+	}
+	return r.client(ctx, "sh -c", "redis-cli -h "+host+" -p "+port+" <"+file)
 }

@@ -1,5 +1,6 @@
 // Package servers starts the servers that Toposcope is tested against, each a process of its own: HTTP servers of Go, Python, Node
-// and nginx, HTTP/2 servers of nghttp2, gRPC servers of Go and Node, and the name servers dnsmasq, unbound and CoreDNS.
+// and nginx, HTTP/2 servers of nghttp2, gRPC servers of Go and Node, the name servers dnsmasq, unbound and CoreDNS, the databases
+// MariaDB, PostgreSQL, Redis and FerretDB, and a Kafka broker.
 package servers
 
 import (
@@ -18,7 +19,7 @@ import (
 	"time"
 )
 
-//go:embed server.py server.js *.tmpl
+//go:embed server.py server.js *.tmpl *.sql
 var files embed.FS
 
 // Kind is a program that serves.
@@ -43,6 +44,12 @@ const (
 	Dnsmasq Kind = "dnsmasq"
 	Unbound Kind = "unbound"
 	CoreDNS Kind = "coredns"
+	// MariaDB, PostgreSQL and Redis are Debian's, Mongo is mongoserve, and Kafka kafkaserve; database.go says what is in them.
+	MariaDB    Kind = "mariadb"
+	PostgreSQL Kind = "postgresql"
+	Redis      Kind = "redis"
+	Mongo      Kind = "mongo"
+	Kafka      Kind = "kafka"
 )
 
 // StaticPath is where nginx serves a file of 1 MiB.
@@ -63,7 +70,7 @@ type Config struct {
 	// Dir is an empty folder for the server's files.
 	Dir string
 	// Program is the path of httpserve for Kind Go, of grpcserve for GRPC and GRPCWeb, of grpc.mjs for GRPCNode, of coredns for
-	// CoreDNS.
+	// CoreDNS, of mongoserve for Mongo, of kafkaserve for Kafka.
 	Program string
 	// Args are further arguments, for Nghttpx and Nghttpd.
 	Args []string
@@ -74,6 +81,7 @@ type Config struct {
 // Server is a running server.
 type Server struct {
 	Address string
+	Dir     string // Config.Dir
 	cmd     *exec.Cmd
 	exited  chan struct{}
 }
@@ -88,18 +96,23 @@ func Start(c Config) (*Server, error) {
 		return nil, fmt.Errorf("preparing %s: %w", c.Kind, err)
 	}
 	if len(c.Inside) > 0 {
+		dir := cmd.Dir
 		cmd = exec.Command(c.Inside[0], append(c.Inside[1:len(c.Inside):len(c.Inside)], cmd.Args...)...)
+		cmd.Dir = dir
 	}
 	// A group of its own, so that Stop reaches the workers also.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Env = environment(&c)
 	cmd.Stderr = os.Stderr
-	s := &Server{cmd: cmd, exited: make(chan struct{})}
+	s := &Server{Dir: c.Dir, cmd: cmd, exited: make(chan struct{})}
 	switch c.Kind {
 	case Nginx:
 		s.Address = c.Listen
-		err = s.startNginx(filepath.Join(c.Dir, "nginx.pid"))
-	case Nghttpx, Nghttpd:
+		err = s.startNoting(filepath.Join(c.Dir, "nginx.pid"), "\n")
+	case PostgreSQL:
+		s.Address = c.Listen
+		err = s.startNoting(filepath.Join(c.Dir, dataDir, "postmaster.pid"), "ready")
+	case Nghttpx, Nghttpd, MariaDB, Redis:
 		s.Address = c.Listen
 		err = s.startSilent("tcp")
 	case Dnsmasq, Unbound, CoreDNS:
@@ -149,6 +162,12 @@ func command(c *Config) (*exec.Cmd, error) {
 		return exec.Command("node", c.Program, "serve", c.Listen), nil
 	case Dnsmasq, Unbound, CoreDNS:
 		return nameServer(c)
+	case MariaDB, PostgreSQL, Redis:
+		return database(c)
+	case Mongo:
+		return exec.Command(c.Program, "-listen", c.Listen, "-dir", c.Dir), nil
+	case Kafka:
+		return exec.Command(c.Program, "-listen", c.Listen, "-topics", strings.Join(Topics, ",")), nil
 	}
 	return nil, fmt.Errorf("unknown kind %q", c.Kind)
 }
@@ -252,8 +271,8 @@ func bracket(address string) string {
 	return address
 }
 
-// startNginx starts nginx, which writes its pid file once it listens.
-func (s *Server) startNginx(pidFile string) error {
+// startNoting starts a server that writes a file once it is ready, and in it what is to be read there.
+func (s *Server) startNoting(file, ready string) error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -262,7 +281,7 @@ func (s *Server) startNginx(pidFile string) error {
 		close(s.exited)
 	}()
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if text, err := os.ReadFile(pidFile); err == nil && len(text) > 0 {
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), ready) {
 			return nil
 		}
 		select {

@@ -35,6 +35,7 @@ func need(t *testing.T, kind Kind) {
 	program := map[Kind]string{
 		Python: "python3", Node: "node", Nginx: "/usr/sbin/nginx",
 		Nghttpx: "nghttpx", Nghttpd: "nghttpd", Dnsmasq: "dnsmasq", Unbound: "unbound", CoreDNS: "dig",
+		MariaDB: "mariadb-install-db", PostgreSQL: "psql", Redis: "redis-server",
 	}[kind]
 	if program == "" {
 		return
