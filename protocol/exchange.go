@@ -53,6 +53,7 @@ func (t *Tracker) emit(c *conn, req *Message) {
 	}
 	x.Request, x.Response, x.Outcome, x.Error = req, resp, OK, ""
 	switch {
+	case (resp == nil || resp.partial) && x.Waiting(): // nothing had happened yet when the connection ended: that is no failure
 	case resp != nil && resp.partial:
 		x.Outcome, x.Error = Failed, ErrorUnanswered // the end of the connection cut it short
 	case resp != nil:

@@ -297,6 +297,7 @@ type Message struct {
 	Unresolved bool
 	// Waiting marks a request that may wait for something to happen before it is answered (BLPOP, a Kafka Fetch, a long poll), or
 	// its answer (a stream of events): how long it took says nothing of the server. It is counted, and is in no latency of an edge.
+	// One that ends with its connection has not failed: nothing had happened yet.
 	Waiting bool
 	// Upkeep marks a request by which a driver looks after its connection and which no application asked for (a handshake, an
 	// authentication, a heartbeat, the preparation of a statement). One that does not fail has its operation's series and is kept
@@ -373,11 +374,8 @@ func (x *Exchange) Waiting() bool {
 	return x.Request.Waiting || x.Response != nil && x.Response.Waiting
 }
 
-// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep. A wait that only the end of
-// the connection has cut short did not: so does a driver that closes, whose heartbeat always waits.
-func (x *Exchange) Upkeep() bool {
-	return x.Request.Upkeep && (x.Outcome != Failed || x.Request.Waiting && x.Response == nil)
-}
+// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep.
+func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome != Failed }
 
 // Start is the time of the request's first byte at the watched end.
 func (x *Exchange) Start() time.Time { return x.Request.Start }

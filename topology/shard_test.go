@@ -349,8 +349,7 @@ func TestReusedPorts(t *testing.T) {
 	}
 }
 
-// TestUpkeep: what a driver does for its connections is no request unless it fails, and a heartbeat that still waits when its connection
-// is closed has not failed.
+// TestUpkeep: what a driver does for its connections is no request unless it fails.
 func TestUpkeep(t *testing.T) {
 	for _, c := range []struct {
 		name                      string
@@ -363,14 +362,14 @@ func TestUpkeep(t *testing.T) {
 		{name: "rejected", outcome: protocol.Rejected, upkeeps: 1},
 		{name: "failed", outcome: protocol.Failed, requests: 1, failed: 1, seconds: 1},
 		{name: "unanswered", outcome: protocol.Failed, unanswered: true, requests: 1, failed: 1, seconds: 1},
-		{name: "a wait that is cut short", outcome: protocol.Failed, waiting: true, unanswered: true, upkeeps: 1},
+		{name: "a wait that its connection has ended", waiting: true, unanswered: true, upkeeps: 1},
 		{name: "a wait that fails", outcome: protocol.Failed, waiting: true, requests: 1, failed: 1},
 	} {
 		l := link{client: 1, server: 2, flow: flow("127.0.0.1:40000", "127.0.0.1:80"), clientTask: task(10), serverTask: task(20)}
 		x := get(10*time.Millisecond, 4*time.Millisecond, "/a").exchange(l, protocol.ClientSide)
 		x.Request.Upkeep, x.Request.Waiting, x.Outcome = true, c.waiting, c.outcome
 		if c.unanswered {
-			x.Response, x.Error = nil, protocol.ErrorUnanswered
+			x.Response = nil
 		}
 		d := newDirectory()
 		d.process(10, "web")

@@ -215,8 +215,23 @@ func (o *oracle) conn(c *recorded, learn bool) {
 		o.count(a, resp, learn)
 	}
 	for _, a := range waiting {
+		if a.waits() {
+			o.add(a, "", learn) // it ended with its connection
+			continue
+		}
 		o.add(a, protocol.ErrorUnanswered, learn)
 	}
+}
+
+// waits reports whether a may wait for something to happen.
+func (a asked) waits() bool {
+	switch r := a.req.(type) {
+	case *kmsg.FetchRequest:
+		return r.MaxWaitMillis > 0
+	case *kmsg.JoinGroupRequest, *kmsg.SyncGroupRequest:
+		return true
+	}
+	return false
 }
 
 // topic is what a request names, or what the one before it in its fetch session did.

@@ -41,7 +41,8 @@ func (h kafkaHook) OnBrokerE2E(_ kgo.BrokerMetadata, key int16, e kgo.BrokerE2E)
 	switch {
 	case e.WriteErr != nil || h.topic == "" && !op.Upkeep:
 		return
-	case e.ReadErr != nil: // the client ends
+	case e.ReadErr != nil && op.Waiting: // the client ends, and its wait with it
+	case e.ReadErr != nil:
 		op.Code = "unanswered"
 	case k == kmsg.Produce || k == kmsg.OffsetCommit:
 		op.Collection, op.Any = h.topic, false
