@@ -59,10 +59,11 @@ unit: build ## unit and acceptance tests of all modules
 	@$(STEP) "unit tests: demo" sh -c 'cd demo && go test -count=1 ./...'
 	@$(STEP) "unit tests: load generator, house rules" sh -c 'cd test && go test -count=1 ./load/... ./house/... ./bench/... ./golden/...'
 
-# -short leaves out what there is no race in: the transcripts' thousands of splits and losses.
+# -short leaves out what there is no race in: the transcripts' thousands of splits and losses. So are the demo's own tests left out, which
+# start whole shops of processes.
 race: ## unit tests under the race detector, without those that link the Prometheus server
 	@$(STEP) "race detector" env CGO_ENABLED=1 go test -race -short -count=1 $(RACE)
-	@$(STEP) "race detector: demo" sh -c 'cd demo && CGO_ENABLED=1 go test -race -count=1 ./...'
+	@$(STEP) "race detector: demo" sh -c 'cd demo && CGO_ENABLED=1 go test -race -count=1 $$(go list ./... | grep /demo/)'
 
 fuzz: ## run each fuzz target for FUZZTIME (4s)
 	@$(STEP) "fuzz, $(FUZZTIME) each" .ci/fuzz $(FUZZTIME)

@@ -284,7 +284,7 @@ func TestPortTaken(t *testing.T) {
 func TestSameSeed(t *testing.T) {
 	t.Parallel()
 	once := func(seed string) tally.Pages {
-		pages := startShop(t, "--seed="+seed, "--requests=150", "--rate=800", "--fault=users=slow:20ms:0.3,stock=fail:0.1").wait(t)
+		pages := startShop(t, "--seed="+seed, "--requests=150", "--rate=100", "--fault=users=slow:20ms:0.3,stock=fail:0.1").wait(t)
 		// How often a queue is found empty hangs on the time, and so does whether it is when the shop closes.
 		pages.Operations = slices.DeleteFunc(pages.Operations, func(r tally.Row[tally.Operation]) bool {
 			return strings.HasSuffix(r.Key.Operation, "LPOP")
