@@ -89,7 +89,7 @@ func (s *Supervisor) command(service Service) *exec.Cmd {
 	env := append(os.Environ(), "OTEL_SERVICE_NAME="+of)
 	if service.Version != 0 {
 		args = append(args, fmt.Sprintf("--version=%d", service.Version))
-		env = append(env, fmt.Sprintf("OTEL_RESOURCE_ATTRIBUTES=service.version=%d", service.Version))
+		env = append(env, "OTEL_RESOURCE_ATTRIBUTES="+attributes(service.Version))
 	}
 	cmd := exec.Command(s.Executable, append(args, s.Args...)...)
 	cmd.Args[0] = "toposcope-demo"
@@ -177,4 +177,13 @@ func (c *child) listen(from io.ReadCloser) {
 			c.report = *w.Report
 		}
 	}
+}
+
+// attributes are the resource attributes of a child: those that the shop was given, and the version.
+func attributes(version int) string {
+	own := fmt.Sprintf("service.version=%d", version)
+	if given := os.Getenv("OTEL_RESOURCE_ATTRIBUTES"); given != "" {
+		return given + "," + own
+	}
+	return own
 }
