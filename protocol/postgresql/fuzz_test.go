@@ -120,7 +120,12 @@ func FuzzTracker(f *testing.F) {
 				}
 			}
 		}
-		if a, b := lines(whole), lines(split); a != b {
+		a, b := lines(whole), lines(split)
+		const shaken = "ok +CONNECT"
+		if !strings.HasPrefix(a, shaken) || !strings.HasPrefix(b, shaken) || strings.Contains(a+b, protocol.ErrorUnanswered) {
+			return // no client sends data before it is asked for; it is a request's for as long as that one is open
+		}
+		if a != b {
 			t.Errorf("whole:\n%s\nin calls of %d:\n%s", a, most, b)
 		}
 	})
