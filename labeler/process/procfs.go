@@ -104,14 +104,15 @@ func parseStat(b []byte) (stat, error) {
 	}, nil
 }
 
-// facts reads what names a process. Files that cannot be read (it is ending, or not ours to see) leave their facts empty.
+// facts reads what names a process. Files that cannot be read (it is ending, or not ours to see) leave their facts empty. An
+// ending process loses its executable, arguments and environment at once: with the executable read last, facts that have one are whole.
 func (fs *procFS) facts(pid uint32, comm string) Facts {
 	f := Facts{Comm: clean(comm)}
-	f.Executable, _ = os.Readlink(fs.path(pid, "exe")) // fails for kernel threads and zombies, which have none
 	_ = fs.read(pid, "cgroup", maxCgroup, func(b []byte) { f.cgroup = unique.Make(strings.ToValidUTF8(string(b), "_")) })
 	_ = fs.read(pid, "environ", maxEnviron, func(b []byte) { f.ServiceName, f.ServiceNamespace = serviceOf(b) })
 	var args []string
 	_ = fs.read(pid, "cmdline", maxCommandLine, func(b []byte) { args = splitArgs(b) })
+	f.Executable, _ = os.Readlink(fs.path(pid, "exe")) // fails for kernel threads and zombies, which have none
 	f.Name = Name(f.Executable, comm, args)
 	f.Executable = strings.ToValidUTF8(trimDeleted(f.Executable), "_")
 	return f

@@ -2,12 +2,14 @@ package process
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +155,30 @@ func TestForkExecExit(t *testing.T) {
 	wantName(t, table.Find(master), "nginx")
 	if p, _ := table.Exit(&event.Exit{Task: master}); p != nil {
 		t.Error("ended twice")
+	}
+}
+
+// A process that ends while it is read has an executable and, an instant later, no environment.
+func TestExecOfProcessThatEndsMeanwhile(t *testing.T) {
+	table, proc, _ := newFake(t, Config{})
+	proc.write(fakeProcess{pid: 10, comm: "getent", exe: "/usr/bin/getent", start: 100})
+	environ := filepath.Join(proc.root, "10", "environ")
+	if err := errors.Join(os.Remove(environ), syscall.Mkfifo(environ, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		f, err := os.OpenFile(environ, os.O_WRONLY, 0) // waits for the reader
+		ended <- errors.Join(err, os.Remove(filepath.Join(proc.root, "10", "exe")), f.Close())
+	}()
+	p := table.Exec(&event.Exec{
+		Task: task(10, 100*tick), Comm: "getent", Executable: "/usr/bin/getent", Environ: []string{"OTEL_SERVICE_NAME=lookup"},
+	})
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Program(); got.ServiceName != "lookup" || got.Name != "getent" {
+		t.Errorf("facts %+v", got.Facts)
 	}
 }
 
