@@ -79,14 +79,13 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	t.balanceAll(c)
 	c.swapped = true
 	switch {
-	case to != nil && to == c.spec: // the parser was wrong about what it saw, so nobody knows what is outstanding
-		t.become(c, to)
-		c.agreed()
-		c.pair.trust = lost
 	case u.To == "" || to != nil:
+		again := to != nil && to == c.spec
 		t.become(c, to)
 		c.tunnel = c.tunnel || to == nil
-		c.agreed()
+		if c.agreed(); again { // the parser was wrong about what it saw, so nobody knows what is outstanding
+			c.pair.trust = lost
+		}
 	case u.To == "tls":
 		t.become(c, nil)
 		c.agreed()
@@ -102,8 +101,9 @@ func (t *Tracker) upgrade(c *conn, u *Upgrade) {
 	}
 }
 
-// agreed notes that both ends know where the next message begins.
+// agreed notes that both ends know where the next message begins, and that none before it waits for its answer.
 func (c *conn) agreed() {
+	c.pair.trust = synced
 	for d := range c.dirs {
 		if st := &c.dirs[d]; !st.lost && st.pos <= st.end {
 			st.fresh = true
@@ -123,13 +123,9 @@ func (t *Tracker) become(c *conn, s *Spec) {
 		t.recycle(m)
 	}
 	t.recycle(c.pair.orphan)
-	trust := c.pair.trust
-	if c.spec != nil {
-		trust = synced // both ends agreed on where the new protocol begins
-		c.ledger.based = false
-	}
-	c.pair = pairer{trust: trust}
+	c.pair = pairer{trust: c.pair.trust}
 	was := c.spec
+	c.ledger.based = c.ledger.based && was == nil
 	c.spec, c.parser, c.proto, c.carries = s, nil, uint8(len(t.specs)), uint8(len(t.specs))
 	c.turns, c.sniffed, c.errors, c.vague, c.wide = 0, 0, 0, false, false
 	if s == nil {

@@ -79,6 +79,19 @@ const (
 	Yes
 )
 
+// Decided is the opinion on bytes of which all is there that can be, if whole: Yes when they are right, else No; when they are not whole
+// and may still become right, More.
+func Decided(right, whole bool) Sniffed {
+	switch {
+	case right:
+		return Yes
+	case whole:
+		return No
+	default:
+		return More
+	}
+}
+
 // Capture is what a protocol wants copied from the kernel, in bytes of one direction since the last turn.
 type Capture struct {
 	// Head is how many bytes from the start of a turn, Tail how many at the end of each call that was cut.

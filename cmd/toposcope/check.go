@@ -26,7 +26,7 @@ func registerCheck(app *kingpin.Application, commands map[string]func(context.Co
 		return nil
 	}
 	commands[c.FullCommand()] = func(context.Context) error {
-		if err := config.Check(*file, names(all.Specs(protocol.Options{})), tsdb.CheckRules); err != nil {
+		if err := config.Check(*file, protocolNames(), tsdb.CheckRules); err != nil {
 			return err
 		}
 		fmt.Printf("%s is valid\n", *file)
@@ -34,8 +34,9 @@ func registerCheck(app *kingpin.Application, commands map[string]func(context.Co
 	}
 }
 
-func names(specs []*protocol.Spec) (list []string) {
-	for _, s := range specs {
+// protocolNames are the protocols that a configuration may name.
+func protocolNames() (list []string) {
+	for _, s := range all.Specs(protocol.Options{}) {
 		list = append(list, s.Name)
 	}
 	return list

@@ -65,7 +65,7 @@ func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
 		log.Warn("remote_write is validated, but this version sends nothing")
 	}
 	h := &host{log: log, flags: f, started: time.Now(), cfg: cfg, registry: prometheus.NewRegistry(), names: dnsname.New(dnsname.Config{})}
-	h.specs = protocol.Select(all.Specs(protocol.Options{}), cfg.Capture.Protocols)
+	h.specs = protocol.Select(all.Specs(keep(cfg)), cfg.Capture.Protocols)
 	var err error
 	h.probe, err = probe.New(probe.Options{
 		Method: cfg.Capture.Method, DatagramPorts: datagramPorts(h.specs), RingBytes: f.ringBytes, StatsInterval: h.statsInterval(), Logger: log.With("stage", "capture"),
@@ -82,6 +82,13 @@ func newHost(cfg *config.Config, f *runFlags, log *slog.Logger) (*host, error) {
 		return nil, err
 	}
 	return h, nil
+}
+
+// keep says which texts of exchanges are kept: of statements none, since nothing shows them yet.
+func keep(cfg *config.Config) protocol.Options {
+	o := cfg.Keep()
+	o.TextLimit, o.Values = 0, false
+	return o
 }
 
 // datagramPorts are the ports at which the servers of protocols are that are spoken over datagrams.
@@ -115,7 +122,7 @@ func (h *host) newStages() error {
 	if err != nil {
 		return err
 	}
-	h.pipeline = pipeline.New(h.probe, h.specs, protocol.Config{Keep: protocol.Options{URLQuery: !h.cfg.Redact.URLQuery}}, h.labeler, h.names, h.topology)
+	h.pipeline = pipeline.New(h.probe, h.specs, protocol.Config{Keep: keep(h.cfg)}, h.labeler, h.names, h.topology)
 	collector, err := metrics.New(h.topology, metrics.Sources{
 		Build:    metrics.Build{Version: version.Version, Revision: version.GetRevision(), GoVersion: runtime.Version()},
 		Method:   func() string { return h.probe.Status().Method },
@@ -237,7 +244,7 @@ func (h *host) status() api.Status {
 
 // reload applies the configuration file anew; one that is wrong leaves the old one in force.
 func (h *host) reload(context.Context) error {
-	cfg, err := config.Load(h.flags.configFile, names(all.Specs(protocol.Options{})))
+	cfg, err := config.Load(h.flags.configFile, protocolNames())
 	if err != nil {
 		return err
 	}

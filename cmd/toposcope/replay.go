@@ -15,8 +15,6 @@ import (
 	"github.com/toposcope/toposcope/cmd/internal/config"
 	"github.com/toposcope/toposcope/collector/packet"
 	"github.com/toposcope/toposcope/collector/replay"
-	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/all"
 )
 
 // replayFlags are the flags of toposcope replay.
@@ -57,7 +55,7 @@ func registerReplay(app *kingpin.Application, logConfig *promslog.Config, comman
 
 // replayFile plays the file, prints what was asked for, and with --serve shows it until ctx ends.
 func replayFile(ctx context.Context, f *replayFlags, log *slog.Logger) error {
-	cfg, err := config.Load(f.configFile, names(all.Specs(protocol.Options{})))
+	cfg, err := config.Load(f.configFile, protocolNames())
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,6 @@ import (
 
 	"github.com/toposcope/toposcope/api"
 	"github.com/toposcope/toposcope/cmd/internal/config"
-	"github.com/toposcope/toposcope/protocol"
-	"github.com/toposcope/toposcope/protocol/all"
 )
 
 // runFlags are the flags of toposcope run.
@@ -56,7 +54,7 @@ func registerRun(app *kingpin.Application, logConfig *promslog.Config, commands 
 
 // run builds everything, in the order of what is cheapest to be refused, and runs it until ctx ends.
 func run(ctx context.Context, f *runFlags, log *slog.Logger) error {
-	cfg, err := config.Load(f.configFile, names(all.Specs(protocol.Options{})))
+	cfg, err := config.Load(f.configFile, protocolNames())
 	if err != nil {
 		return err
 	}

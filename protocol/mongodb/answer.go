@@ -21,6 +21,9 @@ type answer struct {
 	found                       bool // at the end of an answer that was not read in order
 }
 
+// of reports whether the command that is answered has a trait.
+func (a *answer) of(t trait) bool { return a.form&uint64(t&ofAnswers) != 0 }
+
 // visit takes in an element of a reply.
 func (a *answer) visit(at place, e *element, m *protocol.Message) place {
 	switch at {
@@ -73,9 +76,9 @@ func (a *answer) reply(e *element, m *protocol.Message) place {
 		}
 	case "nErrors":
 		v, _ := e.number()
-		a.fails = a.form&formBulk != 0 && v > 0
+		a.fails = a.of(bulk) && v > 0
 	case "err":
-		a.legacyError = a.form&formLastError != 0 && e.kind == typeString
+		a.legacyError = a.of(lastError) && e.kind == typeString
 	}
 	return inSections
 }
@@ -91,8 +94,8 @@ func (a *answer) inCursor(e *element) place {
 		a.empty = e.size == emptyArray
 		a.batch = !a.empty
 	case "firstBatch":
-		a.batch = e.size > emptyArray && a.form&formBulk == 0
-		if a.form&formBulk != 0 && e.kind == typeArray {
+		a.batch = e.size > emptyArray && !a.of(bulk)
+		if a.of(bulk) && e.kind == typeArray {
 			return inBatch
 		}
 	}
@@ -148,7 +151,7 @@ func (a *answer) judge(m *protocol.Message, open *cursors) {
 	case a.legacyError:
 		a.fail(m, a.coded, a.code)
 	case !a.said && !a.batch, // no error comes with documents
-		a.found && a.form&formReads == 0: // what is between may be write errors
+		a.found && !a.of(reads): // what is between may be write errors
 		m.Unresolved = true
 	}
 	a.await(m, open)
@@ -157,7 +160,7 @@ func (a *answer) judge(m *protocol.Message, open *cursors) {
 // await says in m whether the answer came of a cursor that waits, and remembers the cursor.
 func (a *answer) await(m *protocol.Message, open *cursors) {
 	waits, known := a.form&formWaiting != 0, true
-	if a.form&formGetMore != 0 && !waits {
+	if a.of(getMore) && !waits {
 		waits, known = open.waits(a.form >> formBits)
 		waits = waits || a.token || a.empty && a.cursor != 0
 		known = known || waits
@@ -176,7 +179,7 @@ const codeCommandNotFound = 59
 // it does without.
 func (a *answer) fail(m *protocol.Message, coded bool, code int32) {
 	m.Outcome, m.Error = protocol.Failed, ErrorOther
-	if coded && code == codeCommandNotFound && a.form&formUpkeep != 0 {
+	if coded && code == codeCommandNotFound && a.of(upkeep) {
 		m.Outcome = protocol.Rejected
 	}
 	switch text := codeText(code); {

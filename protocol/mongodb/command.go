@@ -4,16 +4,20 @@ package mongodb
 type trait uint16
 
 const (
-	ofCollection trait = 1 << iota // its value is a collection
-	upkeep                         // see package comment
+	// What has to be known when the answer comes; see ask.form.
+	upkeep trait = 1 << iota // see package comment
 	getMore
+	bulk
+	lastError
+	reads // it writes nothing, so that its answer has no writeErrors and no writeConcernError
+
+	ofCollection // its value is a collection
 	find
 	aggregate
 	hello
-	bulk
-	lastError
 	secret // its text holds passwords or proofs of them: values are shown to nobody
-	reads  // it writes nothing, so that its answer has no writeErrors and no writeConcernError
+
+	ofAnswers = ofCollection - 1
 )
 
 // commands are the known ones, of "Database Commands" in MongoDB's manual, those of servers among themselves, and their old names.

@@ -6,16 +6,11 @@ import (
 	"github.com/toposcope/toposcope/protocol"
 )
 
-// Forms of requests: what must be known when the answer comes. See protocol.Message.Form.
-// Above these bits is the key of a getMore's cursor.
+// Forms of requests: what must be known when the answer comes. See protocol.Message.Form. The lowest bits are the command's traits
+// that are of answers, above all is the key of a getMore's cursor.
 const (
-	formWaiting   = 1 << iota // opens, or reads, a cursor that waits
-	formBulk                  // bulkWrite
-	formLastError             // getLastError
-	formDocuments             // an old opcode, whose answer holds documents alone
-	formGetMore
-	formReads // see the trait
-	formUpkeep
+	formWaiting   = uint64(ofAnswers+1) << iota // opens, or reads, a cursor that waits
+	formDocuments                               // an old opcode, whose answer holds documents alone
 
 	formBits = 8
 )
@@ -120,22 +115,7 @@ func (a *ask) form() (f uint64) {
 	if a.waits && a.command.traits&hello == 0 {
 		f |= formWaiting
 	}
-	if a.command.traits&bulk != 0 {
-		f |= formBulk
-	}
-	if a.command.traits&reads != 0 {
-		f |= formReads
-	}
-	if a.command.traits&lastError != 0 {
-		f |= formLastError
-	}
-	if a.command.traits&getMore != 0 {
-		f |= formGetMore
-	}
-	if a.command.traits&upkeep != 0 {
-		f |= formUpkeep
-	}
-	return f
+	return f | uint64(a.command.traits&ofAnswers)
 }
 
 // unsure reports whether a request of which not all was seen may be one that waits.

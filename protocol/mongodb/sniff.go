@@ -56,17 +56,10 @@ func sniffPayload(op uint32, payload []byte, size int, responseTo uint32, outer 
 			return protocol.More
 		}
 		n := int(binary.LittleEndian.Uint32(payload[4:]))
-		return verdict(binary.LittleEndian.Uint32(payload) == 0 && n > 0 && size == 8+8*n)
+		return protocol.Decided(binary.LittleEndian.Uint32(payload) == 0 && n > 0 && size == 8+8*n, true)
 	default:
 		return sniffOld(op, payload, size)
 	}
-}
-
-func verdict(yes bool) protocol.Sniffed {
-	if yes {
-		return protocol.Yes
-	}
-	return protocol.No
 }
 
 // sniffSections judges an OP_MSG.
@@ -143,7 +136,7 @@ func sniffKey(data []byte, dollar bool) (n int, o protocol.Sniffed) {
 	for i, c := range data {
 		switch {
 		case c == 0:
-			return i + 1, verdict(i > 0)
+			return i + 1, protocol.Decided(i > 0, true)
 		case i == maxSniffedKey, c <= ' ', c > '~', i == 0 && !letter(c) && c != '_' && (c != '$' || !dollar):
 			return 0, protocol.No
 		}
@@ -177,7 +170,7 @@ func sniffCompressed(payload []byte, size int, responseTo uint32) protocol.Sniff
 		if len(data) < 2 {
 			return protocol.More
 		}
-		return verdict(data[0]&0x0f == 8 && data[0]>>4 <= 7 && data[1]&0x20 == 0 && binary.BigEndian.Uint16(data)%31 == 0)
+		return protocol.Decided(data[0]&0x0f == 8 && data[0]>>4 <= 7 && data[1]&0x20 == 0 && binary.BigEndian.Uint16(data)%31 == 0, true)
 	case byZstd:
 		return begins(data, []byte(zstdMagic))
 	default:
@@ -208,7 +201,7 @@ func sniffReply(payload []byte, size int) protocol.Sniffed {
 		return protocol.No
 	}
 	if docs == 0 {
-		return verdict(size == replyLen && flags != 0)
+		return protocol.Decided(size == replyLen && flags != 0, true)
 	}
 	return sniffDocument(payload[replyLen:], size-replyLen)
 }
@@ -243,7 +236,7 @@ func sniffOld(op uint32, payload []byte, size int) protocol.Sniffed {
 	case !complete:
 		return protocol.More
 	case op == opGetMore:
-		return verdict(size == l.docs)
+		return protocol.Decided(size == l.docs, true)
 	case l.docs > len(payload):
 		return protocol.More
 	}

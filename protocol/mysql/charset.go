@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/toposcope/toposcope/protocol/sqltext"
 )
@@ -15,11 +16,7 @@ var (
 
 // charset notes the client's character set, by its collation's number.
 func (p *parser) charset(collation uint16) {
-	p.doubtful = false
-	for _, n := range doubtfulCollations {
-		p.doubtful = p.doubtful || n == collation
-	}
-	if p.doubtful {
+	if p.doubtful = slices.Contains(doubtfulCollations[:], collation); p.doubtful {
 		p.text.SetEscapes(sqltext.EscapesDoubtful)
 	}
 }

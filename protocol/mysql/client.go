@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"encoding/binary"
-	"strconv"
 
 	"github.com/toposcope/toposcope/protocol"
 )
@@ -152,6 +151,9 @@ func (p *parser) payload(c *protocol.Chunk, h header) (body []byte, whole bool) 
 // describe sets what a command does, and to what. all: body is all of it.
 func (p *parser) describe(m *protocol.Message, cmd command, body []byte, all bool) {
 	a := &m.Attrs
+	if operation := commands[cmd].operation; operation != "" { // else the statement's
+		a.SetString(protocol.DBOperation, operation)
+	}
 	switch cmd {
 	case comQuery:
 		text, ok := p.queryText(body[1:])
@@ -162,7 +164,6 @@ func (p *parser) describe(m *protocol.Message, cmd command, body []byte, all boo
 		p.describeText(m, text, !all)
 	case comStmtPrepare:
 		s := p.text.Read(body[1:], !all)
-		a.SetString(protocol.DBOperation, commands[cmd].operation)
 		setStatement(a, s.Collection, s.Text)
 		if p.hasLast = !m.Truncated; p.hasLast {
 			p.last.set(s.Operation, s.Collection, s.Text)
@@ -174,18 +175,13 @@ func (p *parser) describe(m *protocol.Message, cmd command, body []byte, all boo
 	case comStmtExecute, comStmtBulkExecute, comStmtFetch, comStmtReset:
 		p.describePrepared(m, cmd, body)
 	case comInitDB:
-		a.SetString(protocol.DBOperation, commands[cmd].operation)
 		p.move(body[1:])
 	case comChangeUser:
-		a.SetString(protocol.DBOperation, commands[cmd].operation)
 		p.changeUser(body)
 	case comFieldList:
-		a.SetString(protocol.DBOperation, commands[cmd].operation)
 		if table, next := nulString(body, 1); next > 0 && len(table) <= maxName && printable(table) {
 			a.Set(protocol.DBCollection, table)
 		}
-	default:
-		a.SetString(protocol.DBOperation, commands[cmd].operation)
 	}
 }
 
@@ -266,5 +262,3 @@ func (p *parser) statement(id uint32) *statement {
 	}
 	return nil
 }
-
-func decimal(n uint16) string { return strconv.Itoa(int(n)) }

@@ -108,7 +108,7 @@ func farewell(h header, body []byte) protocol.Sniffed {
 		return protocol.More
 	}
 	number, _, _ := readERR(body)
-	return decided(endsIdle(number), true)
+	return protocol.Decided(endsIdle(number), true)
 }
 
 // asksToConnect is the request of the handshake.

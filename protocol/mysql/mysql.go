@@ -12,6 +12,8 @@
 package mysql
 
 import (
+	"strconv"
+
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/protocol"
 	"github.com/toposcope/toposcope/protocol/sqltext"
@@ -121,14 +123,7 @@ func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 		if !c.Call {
 			return len(c.Data), false
 		}
-		switch resumes(c.Data) {
-		case protocol.Yes:
-			return 0, true
-		case protocol.More:
-			return p.wait(c, true)
-		default:
-			return len(c.Data), false
-		}
+		return p.found(c, resumes(c.Data))
 	}
 	p.answer = answer{}
 	p.unmoved()
@@ -136,14 +131,15 @@ func (p *parser) Resync(c *protocol.Chunk) (int, bool) {
 	if !c.Turn || c.Request == nil && p.shaken {
 		return len(c.Data), false
 	}
-	switch p.begins(c.Request, c.Data) {
-	case protocol.Yes:
+	return p.found(c, p.begins(c.Request, c.Data))
+}
+
+// found is what Resync answers by the opinion on c's beginning.
+func (p *parser) found(c *protocol.Chunk, o protocol.Sniffed) (int, bool) {
+	if o == protocol.Yes {
 		return 0, true
-	case protocol.More:
-		return p.wait(c, true)
-	default:
-		return len(c.Data), false
 	}
+	return p.wait(c, o == protocol.More)
 }
 
 // wait keeps what may be the beginning of a message while there may be more of it.
@@ -231,7 +227,7 @@ func (p *parser) codeText(n uint16) string {
 			return p.codes[i].text
 		}
 	}
-	text := decimal(n)
+	text := strconv.Itoa(int(n))
 	if len(p.codes) < maxCodes {
 		p.codes = append(p.codes, code{n, text})
 	}

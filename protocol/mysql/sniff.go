@@ -36,19 +36,19 @@ func sniffServer(data []byte) protocol.Sniffed {
 		if valid && (code < firstErrorCode || code > lastErrorCode) || len(body) > 3 && !printable(body[3:]) {
 			return protocol.No
 		}
-		return decided(whole && len(data) == h.size() && isEarlyError(body), whole)
+		return protocol.Decided(whole && len(data) == h.size() && isEarlyError(body), whole)
 	case h.seq == 1 && body[0] == errHeader && h.length >= 9 && h.length < sniffBytes:
 		code, state, valid := readERR(body)
 		if valid && (code == 0 || len(body) > 3 && body[3] != '#' || state != nil && !alphanumeric(state)) {
 			return protocol.No
 		}
-		return decided(state != nil && whole && len(data) == h.size(), whole)
+		return protocol.Decided(state != nil && whole && len(data) == h.size(), whole)
 	case h.seq == 1 && h.length <= 2 && body[0] > 0 && body[0] < 0xfb:
 		next := data[min(h.size(), len(data)):]
 		if len(next) < 2*headerSize {
 			return protocol.More
 		}
-		return decided(readHeader(next).seq == 2 && isDefinition(next[headerSize:]), true)
+		return protocol.Decided(readHeader(next).seq == 2 && isDefinition(next[headerSize:]), true)
 	}
 	return protocol.No
 }
@@ -62,18 +62,6 @@ func incomplete(data []byte) protocol.Sniffed {
 	return protocol.More
 }
 
-// decided is Yes for what is right, No for what is wrong and More for what is not whole.
-func decided(right, whole bool) protocol.Sniffed {
-	switch {
-	case right:
-		return protocol.Yes
-	case whole:
-		return protocol.No
-	default:
-		return protocol.More
-	}
-}
-
 func sniffGreeting(h header, body []byte, whole bool) protocol.Sniffed {
 	version := body[1:]
 	if n := bytes.IndexByte(version, 0); n >= 0 {
@@ -83,7 +71,7 @@ func sniffGreeting(h header, body []byte, whole bool) protocol.Sniffed {
 		return protocol.No
 	}
 	g, valid := readGreeting(body)
-	return decided(whole && valid && g.capabilities&capProtocol41 != 0, whole)
+	return protocol.Decided(whole && valid && g.capabilities&capProtocol41 != 0, whole)
 }
 
 // sniffClient recognises the answer to a greeting, and commands.
@@ -107,11 +95,11 @@ func sniffClient(data []byte) protocol.Sniffed {
 		if len(body) < 10 {
 			return protocol.More
 		}
-		return decided(body[5] <= 0x0f && binary.LittleEndian.Uint32(body[6:]) == 1 && (!whole || endsWell(body, h.length)), true)
+		return protocol.Decided(body[5] <= 0x0f && binary.LittleEndian.Uint32(body[6:]) == 1 && (!whole || endsWell(body, h.length)), true)
 	case comStmtClose, comStmtReset, comStmtFetch:
-		return decided(whole && binary.LittleEndian.Uint32(body[1:]) < 1<<24 && endsWell(body, h.length), whole)
+		return protocol.Decided(whole && binary.LittleEndian.Uint32(body[1:]) < 1<<24 && endsWell(body, h.length), whole)
 	case 0x0e: // COM_PING, the one command without arguments whose bytes are rare in other protocols
-		return decided(len(body) == h.length, whole)
+		return protocol.Decided(len(body) == h.length, whole)
 	}
 	return protocol.No
 }
@@ -130,7 +118,7 @@ func resumes(data []byte) protocol.Sniffed {
 	if len(body) < h.length {
 		return protocol.More
 	}
-	return decided(endsWell(body, h.length), true)
+	return protocol.Decided(endsWell(body, h.length), true)
 }
 
 // endsWell reports whether a packet of that length ends what there is, or another begins after it.
@@ -161,9 +149,9 @@ func sniffText(h header, body []byte) protocol.Sniffed {
 		return protocol.No
 	}
 	if len(body) >= h.length {
-		return decided(endsWell(body, h.length), true)
+		return protocol.Decided(endsWell(body, h.length), true)
 	}
-	return decided(len(text) >= sniffBytes-headerSize-1, false)
+	return protocol.Decided(len(text) >= sniffBytes-headerSize-1, false)
 }
 
 // firstWord is the first word of a text, past blanks, parentheses and comments. whole: something follows it.
@@ -236,9 +224,9 @@ func sniffResponse(h header, body []byte) protocol.Sniffed {
 	}
 	user := body[fixedResponse:min(h.length, len(body))]
 	if n := bytes.IndexByte(user, 0); n >= 0 {
-		return decided(printable(user[:n]), true)
+		return protocol.Decided(printable(user[:n]), true)
 	}
-	return decided(false, len(body) >= h.length || !printable(user))
+	return protocol.Decided(false, len(body) >= h.length || !printable(user))
 }
 
 // begins reports whether an answer to r begins with data.
@@ -267,5 +255,5 @@ func (p *parser) begins(r *protocol.Message, data []byte) protocol.Sniffed {
 	case rows:
 		whole = first == okHeader || first == errHeader || first == eofHeader || first == 3
 	}
-	return decided(whole, true)
+	return protocol.Decided(whole, true)
 }

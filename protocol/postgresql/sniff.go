@@ -26,9 +26,9 @@ func sniffStartup(data []byte) protocol.Sniffed {
 	n, code := int(binary.BigEndian.Uint32(data)), binary.BigEndian.Uint32(data[4:])
 	switch {
 	case code == codeSSL || code == codeGSS:
-		return yes(n == 8)
+		return protocol.Decided(n == 8, true)
 	case code == codeCancel: // a process, and a key that has four bytes up to version 3.0 and no more than 256 after it
-		return yes(n >= 16 && n <= 12+256 && len(data) <= n)
+		return protocol.Decided(n >= 16 && n <= 12+256 && len(data) <= n, true)
 	case code>>16 != codeMajor || n < 9 || n > maxStartup || len(data) > n:
 		return protocol.No
 	}
@@ -51,7 +51,7 @@ func sniffParameters(body []byte, n int) protocol.Sniffed {
 			return protocol.No
 		}
 		if !ok {
-			return more(len(body) < left)
+			return protocol.Decided(false, len(body) >= left)
 		}
 		user = user || string(key) == "user"
 		left -= len(body) - len(rest)
@@ -64,20 +64,6 @@ func sniffParameters(body []byte, n int) protocol.Sniffed {
 		return protocol.More
 	}
 	return protocol.Yes
-}
-
-func yes(b bool) protocol.Sniffed {
-	if b {
-		return protocol.Yes
-	}
-	return protocol.No
-}
-
-func more(b bool) protocol.Sniffed {
-	if b {
-		return protocol.More
-	}
-	return protocol.No
 }
 
 // isName reports whether b looks like the name of a parameter: letters, digits, "_" and, of an extension's, ".".

@@ -91,7 +91,7 @@ func (s *statement) read(r *sqltext.Reader, text []byte, cut bool) {
 		return
 	}
 	for _, name := range replication {
-		if len(text) >= len(name) && equalFold(text[:len(name)], name) {
+		if len(text) >= len(name) && bytes.EqualFold(text[:len(name)], []byte(name)) {
 			s.operation = name
 			return
 		}
@@ -103,20 +103,6 @@ func (s *statement) read(r *sqltext.Reader, text []byte, cut bool) {
 	if s.operation = opOther; cut {
 		s.operation, s.unresolved = protocol.Unknown, true
 	}
-}
-
-// equalFold compares a text with a word in upper case.
-func equalFold(text []byte, word string) bool {
-	for i := range len(word) {
-		c := text[i]
-		if c >= 'a' && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		if c != word[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // isBlank reports whether a text holds blanks, comments (they may be nested) and semicolons alone.

@@ -57,23 +57,19 @@ func (p *parser) told(c *protocol.Chunk, n int, fresh, done bool) (int, *protoco
 	if a.aside {
 		return n, begun(c, protocol.Interim), nil // each part of it, so that nobody takes it for a part of an answer
 	}
-	switch {
-	case !fresh && !done:
+	if !fresh && !done {
 		return n, nil, nil
-	case fresh:
-		m := begun(c, protocol.Response)
-		if done {
-			p.judgeAnswer(m)
-		} else {
-			m.Part = protocol.PartHead
-		}
-		return n, m, nil
-	default:
-		m := begun(c, protocol.Response)
-		m.Part = protocol.PartEnd
-		p.judgeAnswer(m)
-		return n, m, nil
 	}
+	m := begun(c, protocol.Response)
+	switch {
+	case !done:
+		m.Part = protocol.PartHead
+		return n, m, nil
+	case !fresh:
+		m.Part = protocol.PartEnd
+	}
+	p.judgeAnswer(m)
+	return n, m, nil
 }
 
 // judgeAnswer sets what an answer that is over means.

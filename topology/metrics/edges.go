@@ -23,26 +23,17 @@ func instanceLabels() []string {
 
 // perEdge is a counter that every edge has.
 func perEdge(name, help, unit string, value func(*topology.EdgeState) uint64) Metric {
+	return perEdgeSince(name, help, unit, func(e *topology.EdgeState) (uint64, time.Time) { return value(e), e.Created })
+}
+
+// perEdgeSince is a counter that an edge has since a time of its own; one for which that is zero has none.
+func perEdgeSince(name, help, unit string, value func(*topology.EdgeState) (uint64, time.Time)) Metric {
 	return Metric{
 		Name: name, Help: help, Unit: unit, Type: Counter, Labels: edgeLabels(),
 		collect: func(in *input, out *sink) {
 			for i := range in.snapshot.Edges {
 				e := &in.snapshot.Edges[i]
-				out.counter(float64(value(e)), e.Created, e.Client.Name, e.Server.Name, e.Client.Namespace, e.Server.Namespace,
-					string(e.Type), e.Protocol)
-			}
-		},
-	}
-}
-
-// perEdgeRarely is a counter that an edge has from its first event on.
-func perEdgeRarely(name, help string, value func(*topology.EdgeState) (uint64, time.Time)) Metric {
-	return Metric{
-		Name: name, Help: help, Type: Counter, Labels: edgeLabels(),
-		collect: func(in *input, out *sink) {
-			for i := range in.snapshot.Edges {
-				e := &in.snapshot.Edges[i]
-				if n, created := value(e); n > 0 {
+				if n, created := value(e); !created.IsZero() {
 					out.counter(float64(n), created, e.Client.Name, e.Server.Name, e.Client.Namespace, e.Server.Namespace,
 						string(e.Type), e.Protocol)
 				}
@@ -104,11 +95,11 @@ func edges() []Metric {
 		perEdge(topology.MetricReceivedBytes,
 			"Bytes of the server's answers to the client, bodies included.", "bytes",
 			func(e *topology.EdgeState) uint64 { return e.Received }),
-		perEdgeRarely(topology.MetricWaiting,
-			"Requests from client to server that waited for something to happen (BLPOP, Fetch, a long poll). They are among the requests, and in no latency of the edge.",
+		perEdgeSince(topology.MetricWaiting,
+			"Requests from client to server that waited for something to happen (BLPOP, Fetch, a long poll). They are among the requests, and in no latency of the edge.", "",
 			func(e *topology.EdgeState) (uint64, time.Time) { return e.Waiting, e.WaitingCreated }),
-		perEdgeRarely(topology.MetricUpkeep,
-			"Exchanges by which the client looked after its connections to the server (handshakes, authentication, heartbeats, preparing of statements) and that did not fail. They are not among the requests.",
+		perEdgeSince(topology.MetricUpkeep,
+			"Exchanges by which the client looked after its connections to the server (handshakes, authentication, heartbeats, preparing of statements) and that did not fail. They are not among the requests.", "",
 			func(e *topology.EdgeState) (uint64, time.Time) { return e.Upkeep, e.UpkeepCreated }),
 		perInstance(topology.MetricInstanceRequests,
 			"Requests from an instance of the client to one of the server.",

@@ -147,39 +147,33 @@ func (in *input) sum(out *sink, value func(*protocol.Counters) uint64, labels ..
 }
 
 func exchanges(in *input, out *sink) {
-	sum := map[protocol.Labels]uint64{}
-	for i := range in.trackers {
-		for k, n := range in.trackers[i].Exchanges {
-			sum[k] += n
-		}
-	}
-	for k, n := range sum {
+	for k, n := range summed(in, func(c *protocol.Counters) map[protocol.Labels]uint64 { return c.Exchanges }) {
 		out.counter(float64(n), in.snapshot.Started, k.Protocol, k.Outcome.String())
 	}
 }
 
 func tlsConnections(in *input, out *sink) {
-	sum := map[protocol.TLSLabels]uint64{}
+	for k, n := range summed(in, func(c *protocol.Counters) map[protocol.TLSLabels]uint64 { return c.TLS }) {
+		out.counter(float64(n), in.snapshot.Started, k.Version, k.ALPN)
+	}
+}
+
+// summed adds up a count by labels over all trackers.
+func summed[K comparable, N int64 | uint64](in *input, of func(*protocol.Counters) map[K]N) map[K]N {
+	sum := map[K]N{}
 	for i := range in.trackers {
-		for k, n := range in.trackers[i].TLS {
+		for k, n := range of(&in.trackers[i]) {
 			sum[k] += n
 		}
 	}
-	for k, n := range sum {
-		out.counter(float64(n), in.snapshot.Started, k.Version, k.ALPN)
-	}
+	return sum
 }
 
 func undecoded(in *input, out *sink) {
 	if in.sources.Trackers == nil {
 		return
 	}
-	sum := map[protocol.Reason]int64{}
-	for i := range in.trackers {
-		for k, n := range in.trackers[i].Undecoded {
-			sum[k] += n
-		}
-	}
+	sum := summed(in, func(c *protocol.Counters) map[protocol.Reason]int64 { return c.Undecoded })
 	if in.sources.Filtered != nil {
 		sum[protocol.ReasonFiltered] += in.sources.Filtered()
 	}
@@ -209,12 +203,7 @@ func perProtocol(name, help string, value func(*protocol.Counters) map[string]ui
 	return Metric{
 		Name: name, Help: help, Type: Counter, Labels: []string{"protocol"},
 		collect: func(in *input, out *sink) {
-			sum := map[string]uint64{}
-			for i := range in.trackers {
-				for k, n := range value(&in.trackers[i]) {
-					sum[k] += n
-				}
-			}
+			sum := summed(in, value)
 			for _, k := range slices.Sorted(maps.Keys(sum)) {
 				label := k
 				if label == "" {
