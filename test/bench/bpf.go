@@ -52,6 +52,14 @@ func newer(before, now map[int]program) []program {
 	return programs
 }
 
+// perRequest is what all programs took of a request, in seconds.
+func perRequest(programs []program, requests float64) (seconds float64) {
+	for _, p := range programs {
+		seconds += p.RunTime / 1e9
+	}
+	return seconds / requests
+}
+
 // statsSwitch makes the kernel time its programs. That costs something itself, so it is off while pairs are measured.
 const statsSwitch = "/proc/sys/kernel/bpf_stats_enabled"
 
@@ -94,7 +102,10 @@ func (b *bench) measureIdle(ctx context.Context) (perConnection float64, err err
 		return 0, err
 	}
 	defer top.stop()
-	begin := top.resident()
+	begin, err := readMemory(top.cmd.Process.Pid)
+	if err != nil {
+		return 0, err
+	}
 	server, generator, err := b.startLoad(ctx, b.idle)
 	if err != nil {
 		return 0, err
@@ -109,7 +120,8 @@ func (b *bench) measureIdle(ctx context.Context) (perConnection float64, err err
 			return 0, err
 		}
 		if active >= float64(b.idle) {
-			return (top.resident() - begin) / ends, nil
+			end, err := readMemory(top.cmd.Process.Pid)
+			return (end.withoutRings() - begin.withoutRings()) / ends, err
 		}
 		if time.Now().After(deadline) {
 			return 0, fmt.Errorf("only %g of %d connections are tracked", active, b.idle)

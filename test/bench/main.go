@@ -25,6 +25,9 @@ func main() {
 	flag.DurationVar(&b.duration, "duration", 2*time.Second, "length of a run")
 	flag.IntVar(&b.connections, "connections", 16, "connections of the closed loop")
 	flag.IntVar(&b.idle, "idle", 5000, "idle connections to measure memory with")
+	flag.BoolVar(&b.plain, "plain", false, "a client that writes HTTP by hand, which costs less than net/http's")
+	flag.Float64Var(&b.rate, "rate", 10000, "requests per second of the run that compares what was sent with what was counted")
+	flag.DurationVar(&b.paced, "paced", 10*time.Second, "length of that run")
 	flag.StringVar(&b.method, "method", "auto", "way of capture")
 	flag.StringVar(&b.toposcope, "toposcope", "../bin/toposcope", "the program to measure")
 	flag.Parse()
@@ -39,7 +42,9 @@ func main() {
 // bench is one measurement.
 type bench struct {
 	pairs, connections, idle int
-	duration                 time.Duration
+	duration, paced          time.Duration
+	rate                     float64
+	plain                    bool
 	method, toposcope        string
 
 	dir string // for programs and data
@@ -63,20 +68,33 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%d pairs of %s, closed loop, %d connections, Go server and client, %s, %d CPUs, capture by %s\n\n",
-		b.pairs, b.duration, b.connections, kernel(), runtime.NumCPU(), b.method)
+	fmt.Fprintf(out, "\n%d pairs of %s, closed loop, %d connections, %s, %s, %d CPUs, capture by %s\n\n",
+		b.pairs, b.duration, b.connections, b.client(), kernel(), runtime.NumCPU(), b.method)
 	printCosts(out, without, with)
 	programs, requests, err := b.measurePrograms(ctx)
 	if err != nil {
 		return fmt.Errorf("measuring BPF programs: %w", err)
 	}
 	printPrograms(out, programs, requests)
+	counted, err := b.measureCounted(ctx)
+	if err != nil {
+		return fmt.Errorf("comparing counts: %w", err)
+	}
+	fmt.Fprintf(out, "\nAt %g requests/s: %s.\n", b.rate, counted)
 	perConnection, err := b.measureIdle(ctx)
 	if err != nil {
 		return fmt.Errorf("measuring idle connections: %w", err)
 	}
-	fmt.Fprintf(out, "\n%d idle connections: %.0f bytes of Toposcope's memory each\n", b.idle, perConnection)
+	fmt.Fprintf(out, "\n%d idle connections: %.0f bytes of Toposcope's memory each.\n", b.idle, perConnection)
+	printPeers(out, without, with, perRequest(programs, requests), counted)
 	return nil
+}
+
+func (b *bench) client() string {
+	if b.plain {
+		return "net/http server, client by hand"
+	}
+	return "net/http at both ends"
 }
 
 // measurePairs runs every pair; which of the two comes first alternates.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"math"
 	"strings"
 	"testing"
@@ -40,14 +41,15 @@ func TestInterval(t *testing.T) {
 
 func TestPrintCosts(t *testing.T) {
 	a := trial{requests: 1000, perSecond: 500, p50: 0.001, p99: 0.01, loadCPU: 0.1}
-	b := trial{requests: 1000, perSecond: 400, p50: 0.002, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, resident: 64 << 20}
+	b := trial{requests: 1000, perSecond: 400, p50: 0.002, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: memory{rings: 16 * mebi, files: 20 * mebi, own: 28 * mebi}}
 	var out strings.Builder
 	printCosts(&out, []trial{a, a}, []trial{b, b})
 	for _, want := range []string{
 		"| requests/s | 500 | 400 | -100 | -100 … -100 |",
 		"| CPU of server and client, µs/request | 100.0 | 150.0 | 50.0 | 50.0 … 50.0 |",
 		"| CPU added in all, µs/request | 100.0 | 200.0 | 100.0 | 100.0 … 100.0 |",
-		"Toposcope's CPU seconds per million exchanges: 50.0",
+		"| resident memory, MiB | 64 |",
+		"| of it ring pages | 16 |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
@@ -64,5 +66,43 @@ func TestParsePrograms(t *testing.T) {
 	news := newer(map[int]program{7: {ID: 7}}, got)
 	if len(news) != 1 || news[0].Name != "on_send" || math.Abs(news[0].RunTime-3000) > 0 {
 		t.Errorf("got %+v, want on_send alone: it is new and has run", news)
+	}
+}
+
+func TestPrintPeers(t *testing.T) {
+	a := trial{requests: 1000, perSecond: 500, p99: 0.01, loadCPU: 0.1}
+	b := trial{requests: 1000, perSecond: 400, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: memory{16 * mebi, 20 * mebi, 28 * mebi}}
+	var out strings.Builder
+	printPeers(&out, []trial{a, a}, []trial{b, b}, 4.5e-6, counted{sent: 1000, client: 1000, server: 990})
+	for _, want := range []string{
+		"| added CPU µs a request, BPF and agent | 100.0 (100.0–100.0) |",
+		"| throughput kept, both cores full | 0.80 (0.80–0.80) |",
+		"| p99 against that without | 2.00 (2.00–2.00) |",
+		"| BPF µs a request, both ends | 4.50 |",
+		"| agent CPU s per million requests, both ends | 50.0 (50.0–50.0) |",
+		"| agent RSS MiB, without ring pages | 48 (48–48) |",
+		"| counted of what was sent at a fixed rate | 0.990 |",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestParseSmaps(t *testing.T) {
+	const smaps = `00400000-02000000 r-xp 00000000 fe:00 12 /usr/bin/toposcope
+Size:              28672 kB
+Rss:                  40 kB
+c000000000-c000400000 rw-p 00000000 00:00 0
+Rss:                1024 kB
+7f0000000000-7f0000100000 r--s 00001000 00:0e 7 anon_inode:bpf-map
+Rss:                 512 kB
+7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]
+Rss:                   8 kB
+VmFlags: rd wr mr
+`
+	got, err := parseSmaps(bufio.NewScanner(strings.NewReader(smaps)))
+	if want := (memory{rings: 512 << 10, files: 40 << 10, own: 1032 << 10}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }

@@ -18,7 +18,7 @@ var rows = []row{
 	{"p99, µs", "%.0f", func(t trial) float64 { return t.p99 * 1e6 }},
 	{"CPU of server and client, µs/request", "%.1f", func(t trial) float64 { return t.loadCPU / t.requests * 1e6 }},
 	{"CPU of Toposcope, µs/request", "%.1f", func(t trial) float64 { return t.ownCPU / t.requests * 1e6 }},
-	{"CPU added in all, µs/request", "%.1f", func(t trial) float64 { return (t.loadCPU + t.ownCPU) / t.requests * 1e6 }},
+	{"CPU added in all, µs/request", "%.1f", func(t trial) float64 { return t.allCPU() / t.requests * 1e6 }},
 }
 
 // printCosts writes medians, and the median of the pairs' differences with its interval.
@@ -35,24 +35,34 @@ func printCosts(out io.Writer, without, with []trial) {
 		fmt.Fprintf(out, "| %s | "+r.format+" | "+r.format+" | "+r.format+" | "+r.format+" … "+r.format+" |\n",
 			r.name, median(a), median(b), median(difference), low, high)
 	}
-	var perMillion, resident, lost []float64
-	for _, t := range with {
-		perMillion = append(perMillion, t.ownCPU/t.requests*1e6)
-		resident = append(resident, t.resident/(1<<20))
-		lost = append(lost, t.eventsLost)
+	fmt.Fprintf(out, "\n| with Toposcope | median |\n|---|---:|\n")
+	for _, r := range []row{
+		{"resident memory, MiB", "%.0f", func(t trial) float64 { return t.memory.total() / mebi }},
+		{"of it ring pages", "%.0f", func(t trial) float64 { return t.memory.rings / mebi }},
+		{"of it the program's file", "%.0f", func(t trial) float64 { return t.memory.files / mebi }},
+		{"events from the kernel per request", "%.2f", func(t trial) float64 { return t.events / t.requests }},
+		{"wake-ups of Toposcope's threads per 1,000 requests", "%.1f", func(t trial) float64 { return t.wakes / t.requests * 1000 }},
+		{"events lost in a run", "%.0f", func(t trial) float64 { return t.eventsLost }},
+	} {
+		fmt.Fprintf(out, "| %s | "+r.format+" |\n", r.name, median(values(with, r.value)))
 	}
-	fmt.Fprintf(out, "\nToposcope's CPU seconds per million exchanges: %.1f. Resident memory: %.0f MiB. Events lost per run: %.0f.\n",
-		median(perMillion), median(resident), median(lost))
+}
+
+const mebi = 1 << 20
+
+func values(trials []trial, of func(trial) float64) (list []float64) {
+	for _, t := range trials {
+		list = append(list, of(t))
+	}
+	return list
 }
 
 // printPrograms writes what each program took, as the kernel counts it.
 func printPrograms(out io.Writer, programs []program, requests float64) {
 	fmt.Fprintln(out, "\n| BPF program | runs/request | ns/run | µs/request |")
 	fmt.Fprintln(out, "|---|---:|---:|---:|")
-	var sum float64
 	for _, p := range programs {
-		sum += p.RunTime
 		fmt.Fprintf(out, "| %s | %.2f | %.0f | %.2f |\n", p.Name, p.RunCount/requests, p.RunTime/p.RunCount, p.RunTime/requests/1e3)
 	}
-	fmt.Fprintf(out, "| all | | | %.2f |\n", sum/requests/1e3)
+	fmt.Fprintf(out, "| all | | | %.2f |\n", perRequest(programs, requests)*1e6)
 }

@@ -28,9 +28,13 @@ type trial struct {
 	p50, p99   float64 // seconds
 	loadCPU    float64 // seconds, server and client from their start to their end
 	ownCPU     float64 // seconds, Toposcope during the load
-	resident   float64 // bytes, Toposcope after the load
+	memory     memory  // Toposcope after the load
+	wakes      float64 // of Toposcope's threads during the load
+	events     float64 // from the kernel
 	eventsLost float64
 }
+
+func (t trial) allCPU() float64 { return t.loadCPU + t.ownCPU }
 
 // trial runs the load once.
 func (b *bench) trial(ctx context.Context, watched bool) (trial, error) {
@@ -47,23 +51,22 @@ func (b *bench) trial(ctx context.Context, watched bool) (trial, error) {
 		return trial{}, err
 	}
 	defer server.Kill()
-	begin := top.cpu()
+	begin, slept := top.cpu(), top.switches()
 	report, err := generator.run()
 	if err != nil {
 		return trial{}, err
 	}
-	ownCPU := top.cpu() - begin
+	ownCPU, wakes := top.cpu()-begin, top.switches()-slept
 	server.Stop()
 	user, system := server.Usage()
 	state := generator.cmd.ProcessState
 	t := trial{
 		requests: float64(report.Completed), perSecond: report.PerSecond,
 		p50: report.LatencySeconds.P50, p99: report.LatencySeconds.P99,
-		loadCPU: (user + system + state.UserTime() + state.SystemTime()).Seconds(), ownCPU: ownCPU,
+		loadCPU: (user + system + state.UserTime() + state.SystemTime()).Seconds(), ownCPU: ownCPU, wakes: wakes,
 	}
 	if top != nil {
-		t.resident = top.resident()
-		t.eventsLost, err = top.metric("toposcope_events_lost_total")
+		err = top.readInto(&t)
 	}
 	if report.Failed > 0 || report.Completed == 0 {
 		err = fmt.Errorf("the load failed: %+v", report)
@@ -78,13 +81,16 @@ type generator struct {
 	stdout *bufio.Reader
 }
 
-func (b *bench) startLoad(ctx context.Context, connections int) (*servers.Server, *generator, error) {
+// startLoad starts the server and the generator. args come last, and so win.
+func (b *bench) startLoad(ctx context.Context, connections int, args ...string) (*servers.Server, *generator, error) {
 	server, err := servers.Start(servers.Config{Kind: servers.Go, Name: "bench-server", Program: b.program("httpserve")})
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.CommandContext(ctx, b.program("httpload"), "-wait", "-target", server.Address,
-		"-connections", strconv.Itoa(connections), "-duration", b.duration.String(), "-request", "GET /users/{n}?bytes=500")
+	cmd := exec.CommandContext(ctx, b.program("httpload"), append([]string{
+		"-wait", "-target", server.Address, "-connections", strconv.Itoa(connections), "-duration", b.duration.String(),
+		"-request", "GET /users/{n}?bytes=500", "-net-http=" + strconv.FormatBool(!b.plain),
+	}, args...)...)
 	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME=bench-client")
 	cmd.Stderr = os.Stderr
 	g := &generator{cmd: cmd}
@@ -220,12 +226,21 @@ func (s *toposcope) cpu() float64 {
 	return sum / 1e9
 }
 
-// resident is the process's resident memory in bytes.
-func (s *toposcope) resident() float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", s.cmd.Process.Pid))
-	if err != nil {
+func (s *toposcope) switches() float64 {
+	if s == nil {
 		return 0
 	}
-	pages, _ := strconv.ParseFloat(strings.Fields(string(text))[1], 64)
-	return pages * float64(os.Getpagesize())
+	return switches(s.cmd.Process.Pid)
+}
+
+// readInto reads what Toposcope says and holds after a load.
+func (s *toposcope) readInto(t *trial) (err error) {
+	if t.memory, err = readMemory(s.cmd.Process.Pid); err != nil {
+		return err
+	}
+	if t.events, err = s.metric("toposcope_events_total"); err != nil {
+		return err
+	}
+	t.eventsLost, err = s.metric("toposcope_events_lost_total")
+	return err
 }

@@ -2,7 +2,7 @@
 // many it meant to send but did not.
 //
 // It writes HTTP/1.1 by hand on plain sockets, so that it can pipeline, hold a connection open before the first request, and
-// never retries behind the caller's back. See Plan for what to send and Report for what came of it.
+// never retries behind the caller's back; Plan.NetHTTP asks for what programs use instead. See Plan for what to send and Report for what came of it.
 package load
 
 import (
@@ -28,6 +28,8 @@ type Plan struct {
 	Close bool
 	// Pipeline is how many requests are written at once before their answers are read; 0 and 1 do not pipeline.
 	Pipeline int
+	// NetHTTP sends by net/http, as programs do, instead of by hand on plain sockets. It does not pipeline.
+	NetHTTP bool
 	// Warm is how many requests each connection sends before the start. They are not in the report's counts.
 	Warm int
 	// Requests are taken in turn.
@@ -87,6 +89,8 @@ func (p *Plan) Validate() error {
 		return errors.New("at least one connection is needed")
 	case p.Rate < 0 || p.Count < 0 || p.Duration < 0 || p.Pipeline < 0 || p.Warm < 0:
 		return errors.New("no number may be negative")
+	case p.NetHTTP && p.Pipeline > 1:
+		return errors.New("net/http does not pipeline")
 	case p.Count == 0 && p.Duration == 0:
 		return errors.New("a count or a duration is needed")
 	}

@@ -36,6 +36,9 @@ func TestRun(t *testing.T) {
 		{"big header", Plan{Count: 12, Connections: 1, Requests: []Request{{Method: "GET", Path: "/users/{n}", Header: 64 << 10}}}, 1},
 		{"big body", Plan{Count: 6, Connections: 1, Requests: []Request{{Method: "PUT", Path: "/items", Body: 1 << 20}}}, 1},
 		{"warmed", Plan{Count: 60, Connections: 3, Warm: 2, Requests: mixed}, 3},
+		{"net/http", Plan{Count: 600, Connections: 4, NetHTTP: true, Warm: 1, Requests: mixed}, 4},
+		{"net/http, paced", Plan{Count: 600, Rate: 6000, Connections: 3, NetHTTP: true, Requests: mixed}, 3},
+		{"net/http, no keep-alive", Plan{Count: 60, Connections: 2, NetHTTP: true, Close: true, Requests: mixed}, 60},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var saw, large atomic.Int64

@@ -24,6 +24,9 @@ func Run(ctx context.Context, p Plan, ready func() error) (*Report, error) {
 	shared := &schedule{plan: &p}
 	for i := range workers {
 		workers[i] = &worker{plan: &p, schedule: shared, index: i, tally: newTally()}
+		if p.NetHTTP {
+			workers[i].library = newLibrary(&p)
+		}
 	}
 	if err := prepare(workers); err != nil {
 		return nil, err
@@ -56,13 +59,21 @@ func prepare(workers []*worker) error {
 			return fmt.Errorf("opening connection %d: %w", w.index, err)
 		}
 		for range w.plan.Warm {
-			if _, err := w.exchange([]int{0}, nil); err != nil {
+			if err := w.warm(); err != nil {
 				return fmt.Errorf("warming connection %d: %w", w.index, err)
 			}
 			w.tally.warm++
 		}
 	}
 	return nil
+}
+
+func (w *worker) warm() error {
+	if w.library != nil {
+		return w.library.ask(0, newTally())
+	}
+	_, err := w.exchange([]int{0}, nil)
+	return err
 }
 
 // schedule hands out request numbers.
@@ -78,10 +89,14 @@ type worker struct {
 	schedule *schedule
 	index    int
 	conn     *conn
+	library  *library // instead of conn
 	tally    *tally
 }
 
 func (w *worker) open() (err error) {
+	if w.library != nil {
+		return w.library.open()
+	}
 	w.conn, err = dial(w.plan.Target, w.plan.timeout())
 	if err == nil {
 		w.tally.connections++
@@ -100,6 +115,9 @@ func (w *worker) close() {
 
 func (w *worker) run(ctx context.Context) {
 	defer w.close()
+	if w.library != nil {
+		defer w.library.finish(w.tally)
+	}
 	if w.plan.Rate > 0 {
 		w.paced(ctx)
 	} else {
@@ -154,6 +172,12 @@ func (w *worker) closedLoop(ctx context.Context) {
 
 // send sends the requests with these numbers together and reads their answers. It counts what became of each.
 func (w *worker) send(numbers []int) {
+	if w.library != nil {
+		if err := w.library.ask(numbers[0], w.tally); err != nil {
+			w.tally.failure(err)
+		}
+		return
+	}
 	if w.conn == nil {
 		if err := w.open(); err != nil {
 			w.tally.failure(err)

@@ -31,6 +31,7 @@ func run() error {
 	flag.IntVar(&plan.Connections, "connections", 1, "connections used side by side")
 	flag.BoolVar(&plan.Close, "close", false, "a new connection for every request")
 	flag.IntVar(&plan.Pipeline, "pipeline", 1, "requests written at once before their answers are read")
+	flag.BoolVar(&plan.NetHTTP, "net-http", false, "send by net/http instead of by hand on plain sockets")
 	flag.IntVar(&plan.Warm, "warm", 0, "requests that each connection sends before the start, which are not counted")
 	flag.DurationVar(&plan.Timeout, "timeout", 0, "longest wait for an answer; 0 is 30s")
 	flag.BoolVar(&wait, "wait", false, "open the connections, print \"ready\", and send when a line comes on standard input")
