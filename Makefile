@@ -24,7 +24,7 @@ FUZZTIME ?= 4s
 STEP := .ci/step
 
 .DEFAULT_GOAL := help
-.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser screenshot sample-capture generate check-generated bench demo clean packages
+.PHONY: help build ui run test lint unit race fuzz test-bpf test-e2e test-kernels test-ui test-browser screenshot sample-capture generate check-generated bench soak demo clean packages
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ unit: build ## unit and acceptance tests of all modules
 	@$(STEP) "unit tests: toposcope" sh -c 'go test -count=1 $$(go list ./... | grep -v /collector/probe)'
 	@$(STEP) "unit tests: capture" go test -count=1 -timeout=30m $(CAPTURE)
 	@$(STEP) "unit tests: demo" sh -c 'cd demo && go test -count=1 ./...'
-	@$(STEP) "unit tests: load generator, house rules" sh -c 'cd test && go test -count=1 ./load/... ./house/... ./bench/... ./golden/...'
+	@$(STEP) "unit tests: load generator, house rules" sh -c 'cd test && go test -count=1 ./load/... ./house/... ./bench/... ./soak/... ./subject/... ./golden/...'
 
 # -short leaves out what there is no race in: the transcripts' thousands of splits and losses. So are the demo's own tests left out, which
 # start whole shops of processes.
@@ -98,9 +98,13 @@ sample-capture: build ## record demo/sample.pcap.gz and demo/sample.json anew, f
 check-generated: ## fail if "make generate" changes a file
 	@$(STEP) "generated files" .ci/unchanged $(MAKE) --no-print-directory generate
 
-bench: build ## cost of Toposcope: alternated pairs of a closed loop with and without it (as root, about 3 minutes)
+bench: build ## cost of Toposcope: alternated pairs of a closed loop with and without it, beside its peers' (as root, about 5 minutes)
 	cd test && go run ./bench $(BENCHFLAGS)
 	go test -run '^$$' -bench . -benchmem ./protocol/... ./collector/ring/... ./topology/
+
+soak: build ## an hour of mixed protocols, churn, reloads and kill -9: counts exact, and nothing grows (as root; SOAKFLAGS="-duration 20m")
+	@.ci/packages bpftool mariadb-server redis-server dnsmasq bind9-dnsutils
+	cd test && go run ./soak $(SOAKFLAGS)
 
 # npm's own lock tells whether what is installed is what is asked for; the page is rebuilt when a source is newer.
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)

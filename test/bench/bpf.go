@@ -81,7 +81,7 @@ func (b *bench) measurePrograms(ctx context.Context) ([]program, float64, error)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer top.stop()
+	defer top.Stop()
 	server, generator, err := b.startLoad(ctx, b.connections)
 	if err != nil {
 		return nil, 0, err
@@ -101,8 +101,8 @@ func (b *bench) measureIdle(ctx context.Context) (perConnection float64, err err
 	if err != nil {
 		return 0, err
 	}
-	defer top.stop()
-	begin, err := readMemory(top.cmd.Process.Pid)
+	defer top.Stop()
+	begin, err := top.Memory()
 	if err != nil {
 		return 0, err
 	}
@@ -115,13 +115,14 @@ func (b *bench) measureIdle(ctx context.Context) (perConnection float64, err err
 	// Every connection has two ends here, and each is tracked.
 	ends := float64(2 * b.idle)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		active, err := top.metric("toposcope_tcp_active_connections")
+		m, err := top.Metrics()
 		if err != nil {
 			return 0, err
 		}
+		active := m.Sum("toposcope_tcp_active_connections")
 		if active >= float64(b.idle) {
-			end, err := readMemory(top.cmd.Process.Pid)
-			return (end.withoutRings() - begin.withoutRings()) / ends, err
+			end, err := top.Memory()
+			return (end.WithoutRings() - begin.WithoutRings()) / ends, err
 		}
 		if time.Now().After(deadline) {
 			return 0, fmt.Errorf("only %g of %d connections are tracked", active, b.idle)

@@ -24,7 +24,7 @@ func (b *bench) measureCounted(ctx context.Context) (counted, error) {
 	if err != nil {
 		return counted{}, err
 	}
-	defer top.stop()
+	defer top.Stop()
 	server, generator, err := b.startLoad(ctx, b.connections, "-rate", strconv.FormatFloat(b.rate, 'g', -1, 64), "-duration", b.paced.String())
 	if err != nil {
 		return counted{}, err
@@ -36,14 +36,12 @@ func (b *bench) measureCounted(ctx context.Context) (counted, error) {
 	}
 	c := counted{sent: float64(report.Sent)}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		for name, to := range map[string]*float64{
-			"http_client_request_duration_seconds_count": &c.client, "http_server_request_duration_seconds_count": &c.server,
-			"toposcope_edge_lost_total": &c.lost, "toposcope_events_lost_total": &c.events,
-		} {
-			if *to, err = top.metric(name); err != nil {
-				return counted{}, err
-			}
+		m, err := top.Metrics()
+		if err != nil {
+			return counted{}, err
 		}
+		c.client, c.server = m.Sum("http_client_request_duration_seconds_count"), m.Sum("http_server_request_duration_seconds_count")
+		c.lost, c.events = m.Sum("toposcope_edge_lost_total"), m.Sum("toposcope_events_lost_total")
 		if min(c.client, c.server) >= c.sent || time.Now().After(deadline) {
 			return c, nil
 		}

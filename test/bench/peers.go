@@ -21,7 +21,7 @@ func printPeers(out io.Writer, without, with []trial, bpf float64, c counted) {
 		slower = append(slower, with[i].p99/without[i].p99)
 	}
 	perMillion := values(with, func(t trial) float64 { return t.ownCPU / t.requests * 1e6 })
-	resident := values(with, func(t trial) float64 { return t.memory.withoutRings() / mebi })
+	resident := values(with, func(t trial) float64 { return t.memory.WithoutRings() / mebi })
 	fmt.Fprint(out, "\n| | Toposcope | goal | coroot-node-agent | OBI |\n|---|---:|---:|---:|---:|\n")
 	for _, r := range []comparison{
 		{"added CPU µs a request, BPF and agent", "≤ 9", "31–49", "39–40", withInterval("%.1f", added)},

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/toposcope/toposcope/test/subject"
 )
 
 func TestMedian(t *testing.T) {
@@ -41,7 +42,7 @@ func TestInterval(t *testing.T) {
 
 func TestPrintCosts(t *testing.T) {
 	a := trial{requests: 1000, perSecond: 500, p50: 0.001, p99: 0.01, loadCPU: 0.1}
-	b := trial{requests: 1000, perSecond: 400, p50: 0.002, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: memory{rings: 16 * mebi, files: 20 * mebi, own: 28 * mebi}}
+	b := trial{requests: 1000, perSecond: 400, p50: 0.002, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: subject.Memory{Rings: 16 * mebi, Files: 20 * mebi, Own: 28 * mebi}}
 	var out strings.Builder
 	printCosts(&out, []trial{a, a}, []trial{b, b})
 	for _, want := range []string{
@@ -71,7 +72,7 @@ func TestParsePrograms(t *testing.T) {
 
 func TestPrintPeers(t *testing.T) {
 	a := trial{requests: 1000, perSecond: 500, p99: 0.01, loadCPU: 0.1}
-	b := trial{requests: 1000, perSecond: 400, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: memory{16 * mebi, 20 * mebi, 28 * mebi}}
+	b := trial{requests: 1000, perSecond: 400, p99: 0.02, loadCPU: 0.15, ownCPU: 0.05, memory: subject.Memory{Rings: 16 * mebi, Files: 20 * mebi, Own: 28 * mebi}}
 	var out strings.Builder
 	printPeers(&out, []trial{a, a}, []trial{b, b}, 4.5e-6, counted{sent: 1000, client: 1000, server: 990})
 	for _, want := range []string{
@@ -86,23 +87,5 @@ func TestPrintPeers(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
-	}
-}
-
-func TestParseSmaps(t *testing.T) {
-	const smaps = `00400000-02000000 r-xp 00000000 fe:00 12 /usr/bin/toposcope
-Size:              28672 kB
-Rss:                  40 kB
-c000000000-c000400000 rw-p 00000000 00:00 0
-Rss:                1024 kB
-7f0000000000-7f0000100000 r--s 00001000 00:0e 7 anon_inode:bpf-map
-Rss:                 512 kB
-7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]
-Rss:                   8 kB
-VmFlags: rd wr mr
-`
-	got, err := parseSmaps(bufio.NewScanner(strings.NewReader(smaps)))
-	if want := (memory{rings: 512 << 10, files: 40 << 10, own: 1032 << 10}); err != nil || got != want {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }

@@ -37,9 +37,9 @@ func printCosts(out io.Writer, without, with []trial) {
 	}
 	fmt.Fprintf(out, "\n| with Toposcope | median |\n|---|---:|\n")
 	for _, r := range []row{
-		{"resident memory, MiB", "%.0f", func(t trial) float64 { return t.memory.total() / mebi }},
-		{"of it ring pages", "%.0f", func(t trial) float64 { return t.memory.rings / mebi }},
-		{"of it the program's file", "%.0f", func(t trial) float64 { return t.memory.files / mebi }},
+		{"resident memory, MiB", "%.0f", func(t trial) float64 { return t.memory.Total() / mebi }},
+		{"of it ring pages", "%.0f", func(t trial) float64 { return t.memory.Rings / mebi }},
+		{"of it the program's file", "%.0f", func(t trial) float64 { return t.memory.Files / mebi }},
 		{"events from the kernel per request", "%.2f", func(t trial) float64 { return t.events / t.requests }},
 		{"wake-ups of Toposcope's threads per 1,000 requests", "%.1f", func(t trial) float64 { return t.wakes / t.requests * 1000 }},
 		{"events lost in a run", "%.0f", func(t trial) float64 { return t.eventsLost }},

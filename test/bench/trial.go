@@ -7,30 +7,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/toposcope/toposcope/test/load"
 	"github.com/toposcope/toposcope/test/load/servers"
+	"github.com/toposcope/toposcope/test/subject"
 )
 
 // trial is what one run measured.
 type trial struct {
 	requests   float64
 	perSecond  float64
-	p50, p99   float64 // seconds
-	loadCPU    float64 // seconds, server and client from their start to their end
-	ownCPU     float64 // seconds, Toposcope during the load
-	memory     memory  // Toposcope after the load
-	wakes      float64 // of Toposcope's threads during the load
-	events     float64 // from the kernel
+	p50, p99   float64        // seconds
+	loadCPU    float64        // seconds, server and client from their start to their end
+	ownCPU     float64        // seconds, Toposcope during the load
+	memory     subject.Memory // Toposcope after the load
+	wakes      float64        // of Toposcope's threads during the load
+	events     float64        // from the kernel
 	eventsLost float64
 }
 
@@ -38,35 +33,37 @@ func (t trial) allCPU() float64 { return t.loadCPU + t.ownCPU }
 
 // trial runs the load once.
 func (b *bench) trial(ctx context.Context, watched bool) (trial, error) {
-	var top *toposcope
+	var top *subject.Subject
+	usage := func() (cpu, wakes float64) { return 0, 0 }
 	if watched {
 		var err error
 		if top, err = b.startToposcope(ctx); err != nil {
 			return trial{}, err
 		}
-		defer top.stop()
+		defer top.Stop()
+		usage = func() (cpu, wakes float64) { return top.CPU(), top.Wakes() }
 	}
 	server, generator, err := b.startLoad(ctx, b.connections)
 	if err != nil {
 		return trial{}, err
 	}
 	defer server.Kill()
-	begin, slept := top.cpu(), top.switches()
+	cpu, wakes := usage()
 	report, err := generator.run()
 	if err != nil {
 		return trial{}, err
 	}
-	ownCPU, wakes := top.cpu()-begin, top.switches()-slept
+	cpuAfter, wakesAfter := usage()
 	server.Stop()
 	user, system := server.Usage()
 	state := generator.cmd.ProcessState
 	t := trial{
 		requests: float64(report.Completed), perSecond: report.PerSecond,
 		p50: report.LatencySeconds.P50, p99: report.LatencySeconds.P99,
-		loadCPU: (user + system + state.UserTime() + state.SystemTime()).Seconds(), ownCPU: ownCPU, wakes: wakes,
+		loadCPU: (user + system + state.UserTime() + state.SystemTime()).Seconds(), ownCPU: cpuAfter - cpu, wakes: wakesAfter - wakes,
 	}
 	if top != nil {
-		err = top.readInto(&t)
+		err = t.read(top)
 	}
 	if report.Failed > 0 || report.Completed == 0 {
 		err = fmt.Errorf("the load failed: %+v", report)
@@ -125,122 +122,21 @@ func (g *generator) run() (*load.Report, error) {
 	return r, g.cmd.Wait()
 }
 
-// toposcope is the program under measurement. A nil one stands for its absence.
-type toposcope struct {
-	cmd     *exec.Cmd
-	address string
-	data    string
-}
-
-func (b *bench) startToposcope(ctx context.Context) (*toposcope, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// startToposcope starts the program under measurement.
+func (b *bench) startToposcope(ctx context.Context) (*subject.Subject, error) {
+	dir, err := os.MkdirTemp(b.dir, "data-")
 	if err != nil {
 		return nil, err
 	}
-	s := &toposcope{address: l.Addr().String()}
-	l.Close()
-	if s.data, err = os.MkdirTemp(b.dir, "data-"); err != nil {
-		return nil, err
-	}
-	config := filepath.Join(s.data, "toposcope.yaml")
-	if err := os.WriteFile(config, []byte("capture: {method: "+b.method+"}\n"), 0o644); err != nil {
-		return nil, err
-	}
-	log, err := os.Create(filepath.Join(s.data, "log"))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	s.cmd = exec.CommandContext(ctx, b.toposcope, "run", "--web.listen-address="+s.address,
-		"--storage.tsdb.path="+filepath.Join(s.data, "tsdb"), "--config.file="+config)
-	s.cmd.Stderr, s.cmd.Stdout = log, log
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if _, err = s.get("/-/ready"); err == nil {
-			return s, nil
-		}
-	}
-	s.stop()
-	text, _ := os.ReadFile(log.Name())
-	return nil, fmt.Errorf("toposcope is not ready: %w\n%s", err, text)
+	return subject.Start(ctx, subject.Config{Program: b.toposcope, Dir: dir, Settings: "capture: {method: " + b.method + "}\n"})
 }
 
-func (s *toposcope) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	_ = s.cmd.Wait()
-	_ = os.RemoveAll(s.data) // so is the folder above it, in the end
-}
-
-func (s *toposcope) get(path string) (string, error) {
-	resp, err := http.Get("http://" + s.address + path)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return string(body), err
-}
-
-// metric is the sum of all series called name.
-func (s *toposcope) metric(name string) (sum float64, err error) {
-	text, err := s.get("/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, name); ok && (rest[0] == '{' || rest[0] == ' ') {
-			v, err := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(rest, ' ')+1:]), 64)
-			if err != nil {
-				return 0, err
-			}
-			sum += v
-		}
-	}
-	return sum, nil
-}
-
-// cpu is what the process has used so far, in seconds: the sum over its threads, which a Go program keeps.
-func (s *toposcope) cpu() float64 {
-	if s == nil {
-		return 0
-	}
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	var sum float64
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		ns, _, _ := strings.Cut(string(text), " ")
-		n, _ := strconv.ParseFloat(ns, 64)
-		sum += n
-	}
-	return sum / 1e9
-}
-
-func (s *toposcope) switches() float64 {
-	if s == nil {
-		return 0
-	}
-	return switches(s.cmd.Process.Pid)
-}
-
-// readInto reads what Toposcope says and holds after a load.
-func (s *toposcope) readInto(t *trial) (err error) {
-	if t.memory, err = readMemory(s.cmd.Process.Pid); err != nil {
+// read takes down what Toposcope says and holds after a load.
+func (t *trial) read(top *subject.Subject) (err error) {
+	if t.memory, err = top.Memory(); err != nil {
 		return err
 	}
-	if t.events, err = s.metric("toposcope_events_total"); err != nil {
-		return err
-	}
-	t.eventsLost, err = s.metric("toposcope_events_lost_total")
+	m, err := top.Metrics()
+	t.events, t.eventsLost = m.Sum("toposcope_events_total"), m.Sum("toposcope_events_lost_total")
 	return err
 }
