@@ -70,6 +70,13 @@ func (a *Attrs) Add(k Key, v []byte) {
 	a.list = append(a.list, attr{k, uint32(start), uint32(len(a.buf))})
 }
 
+// AddString is Add for a string.
+func (a *Attrs) AddString(k Key, v string) {
+	start := len(a.buf)
+	a.buf = append(a.buf, v...)
+	a.list = append(a.list, attr{k, uint32(start), uint32(len(a.buf))})
+}
+
 // SetString is Set for a string.
 func (a *Attrs) SetString(k Key, v string) {
 	start := len(a.buf)

@@ -137,6 +137,9 @@ func (s *Shard) forget(now int64) {
 			break
 		}
 		delete(s.conns, c.id)
+		if s.last == c {
+			s.last = nil
+		}
 		if c.datagram {
 			s.t.datagrams.remove(c)
 		}

@@ -144,5 +144,5 @@ func (s *Shard) Resolved(r *Resolution) {
 			k.values[i] = r.Error
 		}
 	}
-	s.observe(k, max(r.End.Sub(r.Start), 0), r.End)
+	s.observe(&k, max(r.End.Sub(r.Start), 0), r.End)
 }

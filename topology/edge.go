@@ -75,16 +75,16 @@ type instanceEdge struct {
 // count adds one request; false when e has been removed.
 func (e *instanceEdge) count(failed bool, at int64) bool {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.gone {
-		return false
+	gone := e.gone
+	if !gone {
+		e.requests++
+		if failed {
+			e.failed++
+		}
+		e.last = max(e.last, at)
 	}
-	e.requests++
-	if failed {
-		e.failed++
-	}
-	e.last = max(e.last, at)
-	return true
+	e.mu.Unlock()
+	return !gone
 }
 
 func (e *instanceEdge) expire(before int64) bool {

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"time"
+	"unsafe"
 
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/labeler"
@@ -15,8 +16,8 @@ import (
 // messages, not of the connection, whose series are apart. What a driver does to look after its connection is counted
 // apart from the requests, and in no latency; neither is a wait for something to happen.
 func (s *Shard) Exchange(x *protocol.Exchange) {
-	c, ok := s.conns[x.Conn]
-	if !ok {
+	c := s.conn(x.Conn)
+	if c == nil {
 		s.unopened(x)
 		return
 	}
@@ -187,6 +188,9 @@ func (s *Shard) countInstance(ref *edgeRef, x *protocol.Exchange, now int64) {
 	}
 }
 
+// touchEvery is how exactly the last traffic of a process is known: all shards write it.
+const touchEvery = 100 * time.Millisecond
+
 // touch keeps the info series of a process, and brings it back when it was removed for having been idle.
 func (s *Shard) touch(p **process, res *labeler.Resource, at time.Time) {
 	if *p == nil {
@@ -197,7 +201,9 @@ func (s *Shard) touch(p **process, res *labeler.Resource, at time.Time) {
 			return
 		}
 	}
-	(*p).last.Store(at.UnixNano())
+	if now := at.UnixNano(); now-(*p).last.Load() >= int64(touchEvery) {
+		(*p).last.Store(now)
+	}
 }
 
 // operate counts x as an operation of the process that was observed.
@@ -210,11 +216,41 @@ func (s *Shard) operate(ref *edgeRef, local *labeler.Resource, x *protocol.Excha
 	for i, f := range schemaOf(m) {
 		k.values[i] = s.value(ref, x, f)
 	}
-	s.observe(k, took, at)
+	s.observe(&k, took, at)
+}
+
+// recentOperation is one of the operations that came last.
+type recentOperation struct {
+	key       operationRefKey
+	operation *operation
+}
+
+// recentOperations is a power of two, recentLabels how many labels choose among them.
+const (
+	recentOperations = 256
+	recentLabels     = 4
+)
+
+// recentSlot is where k may be. Its strings are interned, so that where they lie tells them apart well enough.
+func (s *Shard) recentSlot(k *operationRefKey) *recentOperation {
+	h := uintptr(unsafe.Pointer(k.resource))>>4 + uintptr(k.metric)
+	for _, v := range k.values[:recentLabels] {
+		h = h*31 + uintptr(unsafe.Pointer(unsafe.StringData(v)))
+	}
+	return &s.recent[(h^h>>8^h>>16)%recentOperations]
 }
 
 // observe counts an operation that took so long.
-func (s *Shard) observe(k operationRefKey, took time.Duration, at time.Time) {
+func (s *Shard) observe(k *operationRefKey, took time.Duration, at time.Time) {
+	recent := s.recentSlot(k)
+	if recent.operation != nil && recent.key == *k && recent.operation.observe(took, at.UnixNano()) {
+		return
+	}
+	*recent = recentOperation{*k, s.observeOne(*k, took, at)}
+}
+
+// observeOne is observe for one that is looked up.
+func (s *Shard) observeOne(k operationRefKey, took time.Duration, at time.Time) *operation {
 	for {
 		o, ok := s.operations[k]
 		if !ok {
@@ -225,7 +261,7 @@ func (s *Shard) observe(k operationRefKey, took time.Duration, at time.Time) {
 			s.operations[k] = o
 		}
 		if o.observe(took, at.UnixNano()) {
-			return
+			return o
 		}
 		delete(s.operations, k)
 	}

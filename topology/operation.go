@@ -29,13 +29,13 @@ func (o *operation) fields() []field { return schemaOf(o.metric) }
 // observe counts an exchange; false when o has been removed.
 func (o *operation) observe(d time.Duration, at int64) bool {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.gone {
-		return false
+	gone := o.gone
+	if !gone {
+		o.seconds.Observe(d)
+		o.last = max(o.last, at)
 	}
-	o.seconds.Observe(d)
-	o.last = max(o.last, at)
-	return true
+	o.mu.Unlock()
+	return !gone
 }
 
 func (o *operation) expire(before int64) bool {

@@ -18,6 +18,7 @@ type Shard struct {
 	unknown *labeler.Resource
 
 	conns map[event.ConnID]*conn
+	last  *conn // the one that was asked for last: a segment is followed by its exchange
 	// flows finds an end by its addresses: with its network namespace and, unless on loopback, also with none.
 	flows     map[event.Flow]*conn
 	pending   []*conn // not yet bound to connection series, oldest first
@@ -28,6 +29,7 @@ type Shard struct {
 	operations map[operationRefKey]*operation
 	pairs      map[resourcePair]*pair
 	strings    map[string]string
+	recent     [recentOperations]recentOperation // the last ones, found without hashing their labels
 	cleared    int64
 	now        int64
 }
@@ -71,7 +73,7 @@ func newShard(t *Topology) *Shard {
 func (s *Shard) Handle(ev event.Event) {
 	switch e := ev.(type) {
 	case *event.Segment:
-		if c, ok := s.conns[e.Conn]; ok && e.Task.PID != 0 {
+		if c := s.conn(e.Conn); c != nil && e.Task.PID != 0 {
 			if c.datagram && c.task != e.Task {
 				c.task = e.Task
 				s.t.datagrams.set(c)
@@ -101,6 +103,18 @@ func (s *Shard) Handle(ev event.Event) {
 	}
 }
 
+// conn is the connection of that number; nil when it is not known.
+func (s *Shard) conn(id event.ConnID) *conn {
+	if c := s.last; c != nil && c.id == id {
+		return c
+	}
+	c := s.conns[id]
+	if c != nil {
+		s.last = c
+	}
+	return c
+}
+
 func (s *Shard) processAt(t event.Task, at time.Time) *labeler.Resource {
 	if s.t.history != nil {
 		return s.t.history.ProcessAt(t, at)
@@ -122,6 +136,7 @@ func (s *Shard) Tick(now time.Time) {
 		s.cleared = n
 		clear(s.edges)
 		clear(s.operations)
+		clear(s.recent[:])
 		clear(s.pairs)
 		clear(s.strings)
 	}

@@ -25,7 +25,7 @@ func (h *header) requestAttrs(m *protocol.Message) {
 	}
 	semantics.SetServer(a, authority)
 	semantics.SetCaller(a, h.agent, h.parent)
-	a.SetString(protocol.NetworkProtocolVersion, h.versionName())
+	a.AddString(protocol.NetworkProtocolVersion, h.versionName())
 }
 
 func (h *header) versionName() string {

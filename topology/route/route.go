@@ -190,13 +190,16 @@ func next(path []byte) (segment, rest []byte) {
 			path = path[1:]
 			continue
 		}
-		if i := bytes.IndexByte(path, '/'); i >= 0 {
-			segment, path = path[:i], path[i:]
-		} else {
-			segment, path = path, nil
+		end := 0
+		for end < len(path) && path[end] != '/' && path[end] != ';' {
+			end++
 		}
-		if i := bytes.IndexByte(segment, ';'); i >= 0 {
-			segment = segment[:i]
+		segment, path = path[:end], path[end:]
+		if len(path) > 0 && path[0] == ';' {
+			if end = bytes.IndexByte(path, '/'); end < 0 {
+				end = len(path)
+			}
+			path = path[end:]
 		}
 		if len(segment) > 0 {
 			return segment, path

@@ -74,6 +74,9 @@ func placeholder(segment []byte) string {
 	if word(segment) {
 		return ""
 	}
+	if number(segment) {
+		return id
+	}
 	t := look(segment)
 	switch {
 	case t.at > 0 && t.at < len(segment)-1:
@@ -122,6 +125,16 @@ func word(b []byte) bool {
 	}
 	for _, c := range b {
 		if c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// number says whether b is of digits only, as most identifiers are.
+func number(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
 			return false
 		}
 	}

@@ -13,8 +13,11 @@ const param = "{param}"
 // node is a position in the tree of a service's paths.
 type node struct {
 	template string // from the root to here; "" for the root
+	segment  string // the last of it
 	// names are the children that are part of a route's name, values those that stand for placeholders.
 	names, values map[string]*node
+	// byName and byValue are the children that were asked for last: to compare costs less than a map.
+	byName, byValue *node
 	// full is set when this position holds values: no further name is learnt.
 	full     bool
 	terminal bool // a route ends here
@@ -47,10 +50,17 @@ func (s *Service) find(path []byte, cut bool) *node {
 
 // child is where segment leads, nil when it is new.
 func (n *node) child(segment []byte) *node {
+	if n.byName != nil && string(segment) == n.byName.segment {
+		return n.byName
+	}
 	if p := placeholder(segment); p != "" {
-		return n.values[p]
+		if n.byValue == nil || n.byValue.segment != p {
+			n.byValue = n.values[p]
+		}
+		return n.byValue
 	}
 	if c, ok := n.names[string(segment)]; ok {
+		n.byName = c
 		return c
 	}
 	if n.full {
@@ -122,7 +132,7 @@ func (n *node) name(segment string) *node {
 		if n.names == nil {
 			n.names = map[string]*node{}
 		}
-		c = &node{template: n.prefix() + "/" + segment, hits: 1}
+		c = &node{template: n.prefix() + "/" + segment, segment: segment, hits: 1}
 		n.names[segment] = c
 	}
 	return c
@@ -134,7 +144,7 @@ func (n *node) value(p string) *node {
 		if n.values == nil {
 			n.values = map[string]*node{}
 		}
-		c = &node{template: n.prefix() + "/" + p, hits: 1}
+		c = &node{template: n.prefix() + "/" + p, segment: p, hits: 1}
 		n.values[p] = c
 	}
 	return c
@@ -142,7 +152,7 @@ func (n *node) value(p string) *node {
 
 // giveUp turns the rare names under n into {param}.
 func (n *node) giveUp() {
-	n.full = true
+	n.full, n.byName = true, nil
 	into := n.value(param)
 	for _, name := range slices.Sorted(maps.Keys(n.names)) {
 		if c := n.names[name]; c.hits < keepHits {
