@@ -31,6 +31,7 @@ const (
 	AcceptMapVerdicts        = "verdicts"
 	AcceptMapWatchedCgroups  = "watched_cgroups"
 	AcceptMapWatchedPids     = "watched_pids"
+	AcceptProgFexitAccept    = "fexit_accept"
 	AcceptProgWasAccepted    = "was_accepted"
 )
 
@@ -76,6 +77,7 @@ type AcceptSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type AcceptProgramSpecs struct {
+	FexitAccept *ebpf.ProgramSpec `ebpf:"fexit_accept"`
 	WasAccepted *ebpf.ProgramSpec `ebpf:"was_accepted"`
 }
 
@@ -173,11 +175,13 @@ type AcceptVariables struct {
 //
 // It can be passed to LoadAcceptObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AcceptPrograms struct {
+	FexitAccept *ebpf.Program `ebpf:"fexit_accept"`
 	WasAccepted *ebpf.Program `ebpf:"was_accepted"`
 }
 
 func (p *AcceptPrograms) Close() error {
 	return _AcceptClose(
+		p.FexitAccept,
 		p.WasAccepted,
 	)
 }

@@ -11,6 +11,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
+#include "read.h"
 #include "event.h"
 #include "maps.h"
 #include "watch.h"
@@ -118,7 +119,7 @@ static __always_inline void copy_datagram(struct __sk_buff *skb, const struct pa
 	struct packet_event *event;
 	u64 head = skb->len;
 
-	if (!ring)
+	if (!ring || shed(&p->flow, set))
 		return;
 	if (head <= ROOM_SMALL)
 		event = copy_as(ring, skb, p, head, ROOM_SMALL);
@@ -161,30 +162,27 @@ static __always_inline u32 action_of_receiver(struct bpf_sock *sk, const struct 
 	return task->pid ? action_in(set, task->pid, bpf_sk_cgroup_id(sk)) : ACTION_PENDING;
 }
 
-/* In the context of the task that sends: the packet is on its way down from sendmsg, before any queue. */
-SEC("cgroup_skb/egress")
-int datagram_sent(struct __sk_buff *skb)
+static __always_inline void sent(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct packet_settings *wanted = get_packet_settings();
 	struct settings *set = get_settings();
-	struct bpf_sock *sk = udp_socket(skb);
 	struct named *named = NULL;
 	struct packet p = {};
 	u16 local, remote;
 	u64 key;
 
-	if (!sk || !set || !wanted || !set->enabled)
-		return PASS;
+	if (!set || !wanted || !set->enabled)
+		return;
 	ports_of_socket(sk, &local, &remote);
 	if (remote && !is_service(wanted, local) && !is_service(wanted, remote))
-		return PASS;
+		return;
 	key = bpf_get_current_task();
 	if (!remote)
 		named = bpf_map_lookup_elem(&named_peers, &key);
 	if (!read_packet(skb, &p, true) || p.part == PART_LATER)
-		return PASS;
+		return;
 	if (!remote && !named && !is_service(wanted, local) && !is_service(wanted, p.flow.remote_port))
-		return PASS;
+		return;
 	this_task(&p.task);
 	if (judged(action_of_sender(sk, &p.task, set, is_service(wanted, local)))) {
 		as_socket(&p, sk, named);
@@ -192,6 +190,46 @@ int datagram_sent(struct __sk_buff *skb)
 	}
 	if (named)
 		bpf_map_delete_elem(&named_peers, &key);
+}
+
+static __always_inline void received(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct packet_settings *wanted = get_packet_settings();
+	struct settings *set = get_settings();
+	struct packet p = {};
+	struct task_id *task;
+	u16 local, remote;
+
+	if (!set || !wanted || !set->enabled)
+		return;
+	ports_of_socket(sk, &local, &remote);
+	if (remote && !is_service(wanted, local) && !is_service(wanted, remote))
+		return;
+	if (!read_packet(skb, &p, false) || p.part == PART_LATER)
+		return;
+	if (!is_service(wanted, p.flow.local_port) && !is_service(wanted, p.flow.remote_port))
+		return;
+	task = bpf_sk_storage_get(&socket_tasks, sk, NULL, 0);
+	if (task)
+		p.task = *task;
+	if (!judged(action_of_receiver(sk, &p.task, set)))
+		return;
+	p.flow.netns = BPF_CORE_READ(plain(sk), __sk_common.skc_net.net, ns.inum);
+	copy_datagram(skb, &p, set);
+}
+
+/*
+ * Every packet of TCP comes by these two, too: it must leave before anything else is asked.
+ *
+ * In the context of the task that sends: the packet is on its way down from sendmsg, before any queue.
+ */
+SEC("cgroup_skb/egress")
+int datagram_sent(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = udp_socket(skb);
+
+	if (sk)
+		sent(skb, sk);
 	return PASS;
 }
 
@@ -199,29 +237,10 @@ int datagram_sent(struct __sk_buff *skb)
 SEC("cgroup_skb/ingress")
 int datagram_received(struct __sk_buff *skb)
 {
-	struct packet_settings *wanted = get_packet_settings();
-	struct settings *set = get_settings();
 	struct bpf_sock *sk = udp_socket(skb);
-	struct packet p = {};
-	struct task_id *task;
-	u16 local, remote;
 
-	if (!sk || !set || !wanted || !set->enabled)
-		return PASS;
-	ports_of_socket(sk, &local, &remote);
-	if (remote && !is_service(wanted, local) && !is_service(wanted, remote))
-		return PASS;
-	if (!read_packet(skb, &p, false) || p.part == PART_LATER)
-		return PASS;
-	if (!is_service(wanted, p.flow.local_port) && !is_service(wanted, p.flow.remote_port))
-		return PASS;
-	task = bpf_sk_storage_get(&socket_tasks, sk, NULL, 0);
-	if (task)
-		p.task = *task;
-	if (!judged(action_of_receiver(sk, &p.task, set)))
-		return PASS;
-	p.flow.netns = BPF_CORE_READ(plain(sk), __sk_common.skc_net.net, ns.inum);
-	copy_datagram(skb, &p, set);
+	if (sk)
+		received(skb, sk);
 	return PASS;
 }
 

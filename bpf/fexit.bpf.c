@@ -2,6 +2,7 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The way in by BPF trampolines: entry and exit of the socket functions. */
+#define TOPOSCOPE_TYPED
 #include "prelude.h"
 
 SEC("fentry/tcp_sendmsg")
@@ -10,7 +11,7 @@ int BPF_PROG(fentry_send, struct sock *sk, struct msghdr *msg, size_t size)
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	send_enter(sk, &buffer, size);
+	send_begins(sk, &buffer, size);
 	return 0;
 }
 
@@ -31,7 +32,7 @@ int BPF_PROG(fentry_sendpage, struct sock *sk, void *page, int offset, size_t si
 {
 	struct buffer buffer = {};
 
-	send_enter(sk, &buffer, size);
+	send_begins(sk, &buffer, size);
 	return 0;
 }
 
@@ -51,46 +52,39 @@ int BPF_PROG(fentry_receive, struct sock *sk, struct msghdr *msg, size_t size, i
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	receive_enter(sk, &buffer, BPF_CORE_READ(msg, msg_flags) | flags_or_nonblock);
+	receive_enter(sk, &buffer, msg->msg_flags | flags_or_nonblock);
 	return 0;
 }
 
 SEC("fexit/tcp_recvmsg")
-int BPF_PROG(fexit_receive)
+int BPF_PROG(fexit_receive, struct sock *sk)
 {
 	u64 ret = 0;
 
 	bpf_get_func_ret(ctx, &ret);
-	receive_exit((s64)(s32)ret, SCRATCH_RECEIVE);
+	receive_exit(sk, (s64)(s32)ret, SCRATCH_RECEIVE);
 	return 0;
 }
 
 SEC("fentry/tcp_splice_read")
 int BPF_PROG(fentry_splice, struct socket *sock)
 {
+	const struct sock *sk = sock->sk;
 	struct buffer buffer = {};
 
-	receive_enter(sock->sk, &buffer, 0);
+	if (sk)
+		receive_enter(sk, &buffer, 0);
 	return 0;
 }
 
 SEC("fexit/tcp_splice_read")
-int BPF_PROG(fexit_splice)
+int BPF_PROG(fexit_splice, struct socket *sock)
 {
+	const struct sock *sk = sock->sk;
 	u64 ret = 0;
 
 	bpf_get_func_ret(ctx, &ret);
-	receive_exit((s64)ret, SCRATCH_RECEIVE);
-	return 0;
-}
-
-SEC("fexit/inet_csk_accept")
-int BPF_PROG(fexit_accept)
-{
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	if (ret)
-		accepted((const struct sock *)ret);
+	if (sk)
+		receive_exit(sk, (s64)ret, SCRATCH_RECEIVE);
 	return 0;
 }

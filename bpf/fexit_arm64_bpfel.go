@@ -35,7 +35,6 @@ const (
 	FexitProgFentrySend     = "fentry_send"
 	FexitProgFentrySendpage = "fentry_sendpage"
 	FexitProgFentrySplice   = "fentry_splice"
-	FexitProgFexitAccept    = "fexit_accept"
 	FexitProgFexitReceive   = "fexit_receive"
 	FexitProgFexitSend      = "fexit_send"
 	FexitProgFexitSendpage  = "fexit_sendpage"
@@ -88,7 +87,6 @@ type FexitProgramSpecs struct {
 	FentrySend     *ebpf.ProgramSpec `ebpf:"fentry_send"`
 	FentrySendpage *ebpf.ProgramSpec `ebpf:"fentry_sendpage"`
 	FentrySplice   *ebpf.ProgramSpec `ebpf:"fentry_splice"`
-	FexitAccept    *ebpf.ProgramSpec `ebpf:"fexit_accept"`
 	FexitReceive   *ebpf.ProgramSpec `ebpf:"fexit_receive"`
 	FexitSend      *ebpf.ProgramSpec `ebpf:"fexit_send"`
 	FexitSendpage  *ebpf.ProgramSpec `ebpf:"fexit_sendpage"`
@@ -193,7 +191,6 @@ type FexitPrograms struct {
 	FentrySend     *ebpf.Program `ebpf:"fentry_send"`
 	FentrySendpage *ebpf.Program `ebpf:"fentry_sendpage"`
 	FentrySplice   *ebpf.Program `ebpf:"fentry_splice"`
-	FexitAccept    *ebpf.Program `ebpf:"fexit_accept"`
 	FexitReceive   *ebpf.Program `ebpf:"fexit_receive"`
 	FexitSend      *ebpf.Program `ebpf:"fexit_send"`
 	FexitSendpage  *ebpf.Program `ebpf:"fexit_sendpage"`
@@ -206,7 +203,6 @@ func (p *FexitPrograms) Close() error {
 		p.FentrySend,
 		p.FentrySendpage,
 		p.FentrySplice,
-		p.FexitAccept,
 		p.FexitReceive,
 		p.FexitSend,
 		p.FexitSendpage,

@@ -10,7 +10,7 @@ int BPF_KPROBE(kprobe_send, struct sock *sk, struct msghdr *msg, size_t size)
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	send_enter(sk, &buffer, size);
+	send_begins(sk, &buffer, size);
 	return 0;
 }
 
@@ -27,7 +27,7 @@ int BPF_KPROBE(kprobe_sendpage, struct sock *sk, void *page, int offset, size_t 
 {
 	struct buffer buffer = {};
 
-	send_enter(sk, &buffer, size);
+	send_begins(sk, &buffer, size);
 	return 0;
 }
 
@@ -51,7 +51,7 @@ int BPF_KPROBE(kprobe_receive, struct sock *sk, struct msghdr *msg, size_t size,
 SEC("kretprobe/tcp_recvmsg")
 int BPF_KRETPROBE(kretprobe_receive, int ret)
 {
-	receive_exit(ret, SCRATCH_RECEIVE);
+	receive_exit(NULL, ret, SCRATCH_RECEIVE);
 	return 0;
 }
 
@@ -67,7 +67,7 @@ int BPF_KPROBE(kprobe_splice, struct socket *sock)
 SEC("kretprobe/tcp_splice_read")
 int BPF_KRETPROBE(kretprobe_splice, long ret)
 {
-	receive_exit(ret, SCRATCH_RECEIVE);
+	receive_exit(NULL, ret, SCRATCH_RECEIVE);
 	return 0;
 }
 

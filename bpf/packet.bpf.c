@@ -15,6 +15,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
+#include "read.h"
 #include "event.h"
 #include "maps.h"
 #include "watch.h"
@@ -150,14 +151,15 @@ static __always_inline bool find_sender(struct packet *p, const struct settings 
 	return judged(action_in(set, p->task.pid, 0));
 }
 
-static __always_inline u64 wanted_length(struct __sk_buff *skb, const struct packet *p)
+/* Of TCP that is shed the headers remain, as of what is refused: with them its bytes are missing, but not its life. */
+static __always_inline u64 wanted_length(struct __sk_buff *skb, const struct packet *p, bool shed)
 {
 	u64 length = skb->len, most = ROOM_LARGE;
 	u8 header = 0;
 
 	if (p->protocol == IPPROTO_TCP) {
 		most = ROOM_HUGE;
-		if (bpf_map_lookup_elem(&refused_flows, &p->flow) && !bpf_skb_load_bytes(skb, p->transport + 12, &header, 1))
+		if ((shed || bpf_map_lookup_elem(&refused_flows, &p->flow)) && !bpf_skb_load_bytes(skb, p->transport + 12, &header, 1))
 			most = p->transport + (header >> 4) * 4;
 	}
 	return length < most ? length : most;
@@ -166,10 +168,11 @@ static __always_inline u64 wanted_length(struct __sk_buff *skb, const struct pac
 static __always_inline void copy_packet(struct __sk_buff *skb, const struct packet *p, const struct settings *set)
 {
 	void *ring = ring_of_flow(&p->flow, set);
-	u64 head = wanted_length(skb, p);
+	bool less = shed(&p->flow, set);
+	u64 head = wanted_length(skb, p, less);
 	struct packet_event *event;
 
-	if (!ring)
+	if (!ring || (less && p->protocol != IPPROTO_TCP))
 		return;
 	if (head <= ROOM_SMALL)
 		event = copy_as(ring, skb, p, head, ROOM_SMALL);

@@ -102,13 +102,16 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	return 0;
 }
 
-/* The last thread of a process: its leader may be long gone. */
+/* A thread; the last one of a process is its end: the leader may be long gone. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
+	u64 id = bpf_get_current_pid_tgid();
 	struct exit_event *event;
 	u32 pid;
 
+	bpf_map_delete_elem(&sends, &id); /* where it kept its calls */
+	bpf_map_delete_elem(&receives, &id);
 	if (BPF_CORE_READ(task, signal, live.counter) != 0)
 		return 0;
 	pid = BPF_CORE_READ(task, tgid);

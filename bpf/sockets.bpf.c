@@ -104,7 +104,7 @@ static __always_inline void emit_connect_failed(struct conn *conn, const struct 
 	void *ring;
 
 	read_flow(&conn->flow, sk);
-	conn->shard = shard_of(&conn->flow, set->shards);
+	conn->shard = shard_of(hash_of(&conn->flow), set->shards);
 	ring = ring_of(conn);
 	if (!ring)
 		return;
@@ -244,7 +244,7 @@ int existing_sockets(struct bpf_iter__task_file *ctx)
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	sock = BPF_CORE_READ(file, private_data);
-	sk = tcp_of(BPF_CORE_READ(sock, sk));
+	sk = tcp_under(BPF_CORE_READ(sock, sk));
 	if (!sk || !is_tcp(sk))
 		return 0;
 	task_of(&task, holder);

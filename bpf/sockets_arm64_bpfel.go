@@ -38,33 +38,56 @@ type SocketsCloseEvent struct {
 }
 
 type SocketsConn struct {
-	_               structs.HostLayout
-	Id              uint64
+	_             structs.HostLayout
+	Id            uint64
+	Seq           uint64
+	Off           [2]uint64
+	At            [2]uint32
+	Used          [2]uint32
+	Early         uint32
+	Turn          uint32
+	Ports         uint32
+	Role          uint8
+	Existing      uint8
+	Established   uint8
+	Announced     uint8
+	Accepted      uint8
+	Closed        uint8
+	LastDirection uint8
+	Shard         uint8
+	Lot           uint8
+	Ended         uint8
+	_             [2]byte
+	Stashed       [2]uint32
+	Caller        [2]uint64
+	Calls         [2]struct {
+		_      structs.HostLayout
+		Sk     uint64
+		Time   uint64
+		Seq    uint64
+		Off    uint64
+		End    uint64
+		At     uint32
+		Flags  uint32
+		Turn   uint32
+		Pad    uint32
+		Buffer struct {
+			_        structs.HostLayout
+			Base     uint64
+			Segments uint64
+			Skip     uint64
+			Kind     uint32
+			Pad      uint32
+		}
+	}
 	Flow            SocketsFlow
 	Connecting      uint64
 	Opened          uint64
 	Active          uint64
 	Owner           SocketsTaskId
-	Seq             uint64
-	Off             [2]uint64
-	At              [2]uint32
-	Used            [2]uint32
-	Early           uint32
-	Turn            uint32
 	BaseSent        uint64
 	BaseReceived    uint64
 	BaseRetransmits uint64
-	Ports           uint32
-	Role            uint8
-	Existing        uint8
-	Established     uint8
-	Announced       uint8
-	Accepted        uint8
-	Closed          uint8
-	LastDirection   uint8
-	Shard           uint8
-	Ended           uint8
-	_               [3]byte
 }
 
 type SocketsConnStats struct {
@@ -98,7 +121,8 @@ const (
 	SocketsCounterCOUNT_REFUSED      SocketsCounter = 8
 	SocketsCounterCOUNT_FOREIGN      SocketsCounter = 9
 	SocketsCounterCOUNT_COPIES       SocketsCounter = 10
-	SocketsCounterCOUNTERS           SocketsCounter = 11
+	SocketsCounterCOUNT_SHED         SocketsCounter = 11
+	SocketsCounterCOUNTERS           SocketsCounter = 12
 )
 
 type SocketsDataEvent struct {
@@ -237,6 +261,8 @@ type SocketsSettings struct {
 	UndecidedHead uint32
 	Watermark     uint32
 	DefaultAction uint32
+	ShedFrom      uint32
+	ShedLots      uint32
 	Pad           uint32
 }
 

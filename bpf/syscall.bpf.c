@@ -37,7 +37,7 @@ static __always_inline void send_by(u64 fd, const struct buffer *buffer)
 	const struct sock *sk = sock_of(fd);
 
 	if (sk)
-		send_enter(sk, buffer, 0);
+		send_begins(sk, buffer, 0);
 }
 
 static __always_inline void receive_by(u64 fd, const struct buffer *buffer, u32 flags)
@@ -138,7 +138,7 @@ ENTER(receive_message)
 
 EXIT(received)
 {
-	receive_exit(ctx->ret, SCRATCH_RECEIVE);
+	receive_exit(NULL, ctx->ret, SCRATCH_RECEIVE);
 	return 0;
 }
 
@@ -149,7 +149,7 @@ ENTER(splice_pages)
 	const struct sock *to = sock_of(ctx->args[2]);
 
 	if (to)
-		send_enter(to, &buffer, 0);
+		send_begins(to, &buffer, 0);
 	else
 		receive_by(ctx->args[0], &buffer, 0);
 	return 0;
@@ -168,18 +168,16 @@ ENTER(send_messages)
 EXIT(sent_messages)
 {
 	u64 id = bpf_get_current_pid_tgid(), base;
-	struct call *call = bpf_map_lookup_elem(&sends, &id);
 	struct settings *set = get_settings();
 	struct user_mmsghdr message;
-	struct conn *conn;
-	u64 key;
+	struct conn *conn = NULL;
+	struct call *call;
 	int i;
 
+	call = call_under_way(NULL, SENT, id, &conn);
 	if (!call || !set)
 		return 0;
 	base = call->buffer.base;
-	key = call->sk;
-	conn = bpf_map_lookup_elem(&conns, &key);
 	if (!conn || ctx->ret <= 0) {
 		send_exit(NULL, ctx->ret, SCRATCH_SEND);
 		return 0;
@@ -194,7 +192,7 @@ EXIT(sent_messages)
 		call->off += message.msg_len;
 		call->at += message.msg_len;
 	}
-	bpf_map_delete_elem(&sends, &id);
+	forget_call(conn, call, SENT, id);
 	return 0; /* messages beyond the limit show as a jump of the offset */
 }
 
@@ -210,20 +208,18 @@ ENTER(receive_messages)
 EXIT(received_messages)
 {
 	u64 id = bpf_get_current_pid_tgid(), base;
-	struct call *call = bpf_map_lookup_elem(&receives, &id);
 	struct settings *set = get_settings();
 	struct user_mmsghdr message;
-	struct conn *conn;
-	u64 key;
+	struct conn *conn = NULL;
+	struct call *call;
 	u32 at;
 	int i;
 
+	call = call_under_way(NULL, RECEIVED, id, &conn);
 	if (!call || !set)
 		return 0;
 	base = call->buffer.base;
 	at = call->at;
-	key = call->sk;
-	conn = bpf_map_lookup_elem(&conns, &key);
 	for (i = 0; conn && i < MESSAGES_MAX && i < ctx->ret; i++) {
 		struct run run = { .slot = SCRATCH_RECEIVE };
 
@@ -233,7 +229,7 @@ EXIT(received_messages)
 		receive_run(conn, set, &run, at, message.msg_len);
 		at += message.msg_len;
 	}
-	bpf_map_delete_elem(&receives, &id);
+	forget_call(conn, call, RECEIVED, id);
 	return 0;
 }
 

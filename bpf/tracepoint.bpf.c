@@ -2,6 +2,7 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The way in by socket tracepoints (kernel 6.16 and later): no trampoline, no kprobe, and blind to nothing. */
+#define TOPOSCOPE_TYPED
 #define TOPOSCOPE_SKB
 #include "prelude.h"
 
@@ -12,22 +13,30 @@
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tracepoint_send, const struct sock *sk, const struct msghdr *msg)
 {
-	u64 id = bpf_get_current_pid_tgid(), left = BPF_CORE_READ(msg, msg_iter.count);
-	struct call *call = bpf_map_lookup_elem(&sends, &id);
+	struct settings *set = get_settings();
+	struct call *call = NULL;
 	struct buffer buffer;
+	struct conn *conn;
+	u64 left;
 
-	if (call && call->sk == (u64)sk &&
-	    (u32)(call->at + (u32)(call->end - call->off)) == BPF_CORE_READ((const struct tcp_sock *)sk, write_seq) + (u32)left)
+	if (!set || !watched(set))
+		return 0;
+	left = msg->msg_iter.count;
+	conn = look_up(sk);
+	if (conn)
+		call = call_on(conn, sk, SENT, bpf_get_current_pid_tgid());
+	if (call && (u32)(call->at + (u32)(call->end - call->off)) == tcp_of(sk)->write_seq + (u32)left)
 		return 0;
 	buffer_of(&buffer, &msg->msg_iter);
-	send_enter(sk, &buffer, left);
+	send_enter(sk, conn, set, &buffer, left);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(tracepoint_sent, struct sock *sk, int ret)
 {
-	send_exit(sk, ret, SCRATCH_SEND);
+	if (is_tcp(sk))
+		send_exit(sk, ret, SCRATCH_SEND);
 	return 0;
 }
 
@@ -47,7 +56,7 @@ int BPF_PROG(tracepoint_receive, const struct sk_buff *skb, int len)
 	if (!conn || refused(conn))
 		return 0;
 	first = *(const u32 *)skb->cb; /* TCP_SKB_CB(skb)->seq */
-	at = BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq);
+	at = tcp_of(sk)->copied_seq;
 	if ((s32)(first - at) > 0)
 		at = first; /* a MSG_PEEK that has come to its second buffer */
 	run.skb = skb;
@@ -59,10 +68,10 @@ int BPF_PROG(tracepoint_receive, const struct sk_buff *skb, int len)
 /* Where reading has come to. A FIN that was read along, as splice does, counts one in the kernel. */
 static __always_inline u32 position(const struct sock *sk)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	u32 at = BPF_CORE_READ(tp, copied_seq);
+	const struct tcp_sock *tp = tcp_of(sk);
+	u32 at = tp->copied_seq;
 
-	if (flagged(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE)) && at == BPF_CORE_READ(tp, rcv_nxt))
+	if (flagged(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE)) && at == tp->rcv_nxt)
 		at--;
 	return at;
 }
@@ -72,15 +81,14 @@ SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(tracepoint_consumed, struct sock *sk)
 {
 	struct settings *set = get_settings();
-	u64 key = (u64)sk, off, next;
+	struct conn *conn = look_up(sk);
 	struct run run = { .slot = SCRATCH_RECEIVE };
-	struct conn *conn;
+	u64 off, next;
 
-	conn = bpf_map_lookup_elem(&conns, &key);
 	if (!set || !conn || !conn->established)
 		return 0;
 	next = conn->off[RECEIVED];
-	if (offset_of(conn, RECEIVED, BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq)) <= next)
+	if (offset_of(conn, RECEIVED, tcp_of(sk)->copied_seq) <= next)
 		return 0; /* nearly always */
 	off = offset_of(conn, RECEIVED, position(sk));
 	if (off <= next || refused(conn) || !watched(set))

@@ -99,7 +99,7 @@ static __always_inline void submit(struct scratch *scratch, struct packet *p, co
 	if (head > HEAD_MAX)
 		head = HEAD_MAX;
 	hide(head);
-	if (!ring || head > HEAD_MAX)
+	if (!ring || head > HEAD_MAX || shed(&p->flow, set))
 		return;
 	current_task(&p->task);
 	fill_packet(event, p, size, head);

@@ -31,36 +31,131 @@ static __always_inline void take_back_turn(struct conn *conn)
 	conn->turn--;
 }
 
+/*
+ * Calls under way. Where the return of a call knows its socket (TOPOSCOPE_TYPED), a call is kept with its connection, which has a
+ * place for one thread in each direction: nearly always there is no other. A thread that finds the place taken uses a map. A place
+ * whose call never returned, as far as is seen here, is taken over by the thread that holds it, and until then costs the others the
+ * way by the map.
+ *
+ * In the other ways a return knows nothing but its thread: all calls are in the maps. An entry is put there by a thread's first call
+ * and stays until the thread ends (process_exit), without a socket between two calls: to put in and take out costs more than the rest.
+ */
+static __always_inline void *stash_of(u32 direction)
+{
+	return direction == SENT ? (void *)&sends : (void *)&receives;
+}
+
+/* Where there is no room for a call, its number stays unused: a gap that user space sees. */
+static __always_inline bool stash_in_map(u32 direction, u64 id, const struct call *call)
+{
+	if (!bpf_map_update_elem(stash_of(direction), &id, call, BPF_ANY))
+		return true;
+	count(COUNT_LOST_STASH, 1);
+	return false;
+}
+
+#ifdef TOPOSCOPE_TYPED
+/* Note a call of the thread id. */
+static __always_inline void stash(struct conn *conn, u32 direction, u64 id, const struct call *call)
+{
+	if (conn->caller[direction] == id || !__sync_val_compare_and_swap(&conn->caller[direction], 0, id))
+		conn->calls[direction] = *call;
+	else if (stash_in_map(direction, id, call))
+		__sync_fetch_and_add(&conn->stashed[direction], 1);
+}
+
+/* This thread's call under way on a connection, NULL when none is noted. */
+static __always_inline struct call *call_on(struct conn *conn, const struct sock *sk, u32 direction, u64 id)
+{
+	struct call *call;
+
+	if (conn->caller[direction] == id)
+		return &conn->calls[direction];
+	if (!conn->stashed[direction])
+		return NULL;
+	call = bpf_map_lookup_elem(stash_of(direction), &id);
+	return call && call->sk == (u64)sk ? call : NULL;
+}
+
+/* The same when a call returns, with its connection. */
+static __always_inline struct call *call_under_way(const struct sock *sk, u32 direction, u64 id, struct conn **conn)
+{
+	*conn = look_up(sk);
+	return *conn ? call_on(*conn, sk, direction, id) : NULL;
+}
+
+/* The call has returned: call_under_way found it. An exchange, so that the place is not free before what it held has been read. */
+static __always_inline void forget_call(struct conn *conn, struct call *call, u32 direction, u64 id)
+{
+	if (conn->caller[direction] == id) {
+		__sync_lock_test_and_set(&conn->caller[direction], 0);
+		return;
+	}
+	__sync_fetch_and_add(&conn->stashed[direction], -1);
+	bpf_map_delete_elem(stash_of(direction), &id);
+}
+#else
+static __always_inline void stash(struct conn *conn, u32 direction, u64 id, const struct call *call)
+{
+	struct call *kept = bpf_map_lookup_elem(stash_of(direction), &id);
+
+	if (kept)
+		*kept = *call;
+	else
+		stash_in_map(direction, id, call);
+}
+
+static __always_inline struct call *call_under_way(const struct sock *sk, u32 direction, u64 id, struct conn **conn)
+{
+	struct call *call = bpf_map_lookup_elem(stash_of(direction), &id);
+
+	if (!call || !call->sk)
+		return NULL;
+	*conn = look_up((const struct sock *)call->sk);
+	return call;
+}
+
+static __always_inline void forget_call(struct conn *conn, struct call *call, u32 direction, u64 id)
+{
+	call->sk = 0;
+}
+#endif
+
 #define CALL_TURNS 1 /* in call.flags of a send: it began a turn */
 
 /*
  * A send begins. Its number is taken now, because its answer may be read by another thread before the call returns. The
- * stream offset is the kernel's own write position.
+ * stream offset is the kernel's own write position. known is what look_up found.
  */
-static __always_inline void send_enter(const struct sock *sk, const struct buffer *buffer, u64 left)
+static __always_inline void send_enter(const struct sock *sk, struct conn *known, const struct settings *set, const struct buffer *buffer,
+				       u64 left)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
-	struct settings *set = get_settings();
-	u64 id = bpf_get_current_pid_tgid();
+	const struct tcp_sock *tp = tcp_of(sk);
 	struct call call = {};
 	struct conn *conn;
 
-	if (!set || !watched(set))
-		return;
-	conn = find_conn(sk, set, BLANK_SEND);
-	if (!conn || refused(conn))
+	conn = conn_of(known, sk, set, BLANK_SEND);
+	if (!conn || !tp || refused(conn))
 		return;
 	call.sk = (u64)sk;
 	call.time = bpf_ktime_get_ns();
 	call.seq = __sync_fetch_and_add(&conn->seq, 1);
 	call.flags = conn->last_direction != SENT ? CALL_TURNS : 0;
 	call.turn = turn_of(conn, SENT);
-	call.at = BPF_CORE_READ(tp, write_seq);
+	call.at = read_field(tp, write_seq);
 	call.off = offset_of(conn, SENT, call.at);
 	call.end = call.off + left;
 	call.buffer = *buffer;
-	if (bpf_map_update_elem(&sends, &id, &call, BPF_ANY))
-		count(COUNT_LOST_STASH, 1); /* the number stays unused: a gap that user space sees */
+	stash(conn, SENT, bpf_get_current_pid_tgid(), &call);
+}
+
+/* A send begins, where nothing is known yet. left is what the caller wants to send, if that matters. */
+static __always_inline void send_begins(const struct sock *sk, const struct buffer *buffer, u64 left)
+{
+	struct settings *set = get_settings();
+
+	if (set && watched(set))
+		send_enter(sk, look_up(sk), set, buffer, left);
 }
 
 static __always_inline void send_run(struct conn *conn, const struct settings *set, const struct call *call, u64 size,
@@ -80,22 +175,18 @@ static __always_inline void send_run(struct conn *conn, const struct settings *s
 	emit(conn, set, &run);
 }
 
-/* The send returned: ret bytes were taken, or an error. */
+/* The send returned: ret bytes were taken, or an error. sk is NULL where the return does not tell. */
 static __always_inline void send_exit(const struct sock *sk, s64 ret, u32 slot)
 {
-	u64 id = bpf_get_current_pid_tgid(), key;
 	struct settings *set = get_settings();
-	struct conn *conn;
+	u64 id = bpf_get_current_pid_tgid();
+	struct conn *conn = NULL;
 	struct call *call;
 
-	call = bpf_map_lookup_elem(&sends, &id);
+	call = call_under_way(sk, SENT, id, &conn);
 	if (!call)
 		return;
-	if (!set || (sk && call->sk != (u64)sk))
-		goto out;
-	key = call->sk;
-	conn = bpf_map_lookup_elem(&conns, &key);
-	if (!conn)
+	if (!set || !conn)
 		goto out;
 	if (ret > 0)
 		send_run(conn, set, call, ret, slot);
@@ -104,7 +195,7 @@ static __always_inline void send_exit(const struct sock *sk, s64 ret, u32 slot)
 	else if (call->flags & CALL_TURNS)
 		take_back_turn(conn);
 out:
-	bpf_map_delete_elem(&sends, &id);
+	forget_call(conn, call, SENT, id);
 }
 
 /*
@@ -119,8 +210,6 @@ static __always_inline void receive_run(struct conn *conn, const struct settings
 		return;
 	if (off < next) {
 		run->buffer.skip += next - off;
-		if (run->buffer.kind == BUFFER_ONE)
-			run->buffer.base += next - off;
 		run->skb_offset += next - off;
 		size = end - next;
 		off = next;
@@ -137,13 +226,12 @@ static __always_inline void receive_run(struct conn *conn, const struct settings
 
 static __always_inline void receive_enter(const struct sock *sk, const struct buffer *buffer, u32 flags)
 {
-	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	const struct tcp_sock *tp = tcp_of(sk);
 	struct settings *set = get_settings();
-	u64 id = bpf_get_current_pid_tgid();
 	struct call call = {};
 	struct conn *conn;
 
-	if (!set || !watched(set))
+	if (!set || !tp || !watched(set))
 		return;
 	conn = find_conn(sk, set, BLANK_RECEIVE);
 	if (!conn || refused(conn))
@@ -151,22 +239,21 @@ static __always_inline void receive_enter(const struct sock *sk, const struct bu
 	if ((flags & (MSG_PEEK | MSG_TRUNC)) == (MSG_PEEK | MSG_TRUNC))
 		return; /* asks for a length: nothing is copied, and a later call reads the bytes */
 	call.sk = (u64)sk;
-	call.at = BPF_CORE_READ(tp, copied_seq);
+	call.at = read_field(tp, copied_seq);
 	call.flags = flags;
 	call.buffer = *buffer;
 	if (flags & MSG_TRUNC)
 		call.buffer.kind = BUFFER_NONE; /* consumed, not copied */
-	if (bpf_map_update_elem(&receives, &id, &call, BPF_ANY))
-		count(COUNT_LOST_STASH, 1);
+	stash(conn, RECEIVED, bpf_get_current_pid_tgid(), &call);
 }
 
 /*
  * Where the bytes that a receive returned began. Another reader may have moved the position while this one waited; a FIN that
  * was read along counts one.
  */
-static __always_inline u32 receive_start(const struct call *call, const struct sock *sk, u32 size)
+static __always_inline u32 receive_start(const struct call *call, const struct tcp_sock *tp, u32 size)
 {
-	u32 now = BPF_CORE_READ((const struct tcp_sock *)sk, copied_seq), moved = now - call->at;
+	u32 now = read_field(tp, copied_seq), moved = now - call->at;
 
 	if (call->flags & MSG_PEEK)
 		return now;
@@ -175,25 +262,29 @@ static __always_inline u32 receive_start(const struct call *call, const struct s
 	return now - size;
 }
 
-static __always_inline void receive_exit(s64 ret, u32 slot)
+/* The receive returned; sk is NULL where the return does not tell. */
+static __always_inline void receive_exit(const struct sock *sk, s64 ret, u32 slot)
 {
-	u64 id = bpf_get_current_pid_tgid(), key;
 	struct settings *set = get_settings();
+	u64 id = bpf_get_current_pid_tgid();
+	const struct tcp_sock *tp;
+	struct conn *conn = NULL;
 	struct run run = {};
-	struct conn *conn;
 	struct call *call;
 
-	call = bpf_map_lookup_elem(&receives, &id);
+	call = call_under_way(sk, RECEIVED, id, &conn);
 	if (!call)
 		return;
-	key = call->sk;
-	conn = bpf_map_lookup_elem(&conns, &key);
-	if (set && conn && ret > 0) {
+#ifndef TOPOSCOPE_TYPED
+	sk = (const struct sock *)call->sk;
+#endif
+	tp = tcp_of(sk);
+	if (set && conn && tp && ret > 0) {
 		run.buffer = call->buffer;
 		run.slot = slot;
-		receive_run(conn, set, &run, receive_start(call, (const struct sock *)key, ret), ret);
+		receive_run(conn, set, &run, receive_start(call, tp, ret), ret);
 	}
-	bpf_map_delete_elem(&receives, &id);
+	forget_call(conn, call, RECEIVED, id);
 }
 
 /* A task took an established connection off its listener's queue. */

@@ -5,18 +5,18 @@
 
 static __always_inline bool is_tcp(const struct sock *sk)
 {
-	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	u16 family = read_field(sk, __sk_common.skc_family);
 
 	if (family != AF_INET && family != AF_INET6)
 		return false;
-	return BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+	return read_field(sk, sk_protocol) == IPPROTO_TCP;
 }
 
 /*
  * The TCP socket under a socket that was opened for MPTCP, as every listener of a Go program is (net.ListenConfig, Go 1.24). What
  * is accepted from one is plain TCP unless the client asked for more.
  */
-static __always_inline const struct sock *tcp_of(const struct sock *sk)
+static __always_inline const struct sock *tcp_under(const struct sock *sk)
 {
 	const struct mptcp_sock *mptcp = (const struct mptcp_sock *)sk;
 
@@ -27,12 +27,12 @@ static __always_inline const struct sock *tcp_of(const struct sock *sk)
 
 static __always_inline u8 state_of(const struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_state);
+	return read_field(sk, __sk_common.skc_state);
 }
 
 static __always_inline u32 ports_of(const struct sock *sk)
 {
-	return (u32)BPF_CORE_READ(sk, __sk_common.skc_num) << 16 | BPF_CORE_READ(sk, __sk_common.skc_dport);
+	return (u32)read_field(sk, __sk_common.skc_num) << 16 | read_field(sk, __sk_common.skc_dport);
 }
 
 static __always_inline void set_v4(u64 *to, u32 address)
@@ -64,13 +64,29 @@ static __always_inline u64 mix(u64 x)
 	return x;
 }
 
-/* The same for both ends of a connection, so that they meet in one shard. */
-static __always_inline u8 shard_of(const struct flow *flow, u32 shards)
+/* The same for both ends of a connection, so that they meet in one shard and are shed together. */
+static __always_inline u64 hash_of(const struct flow *flow)
 {
 	u64 local = mix(flow->local[0] ^ mix(flow->local[1] + flow->local_port));
 	u64 remote = mix(flow->remote[0] ^ mix(flow->remote[1] + flow->remote_port));
 
-	return shards ? (u8)((u32)((local + remote) >> 32) % shards) : 0;
+	return local + remote;
+}
+
+static __always_inline u8 shard_of(u64 hash, u32 shards)
+{
+	return shards ? (u8)((u32)(hash >> 32) % shards) : 0;
+}
+
+/* The lot by which it is decided what is shed: of other bits than the shard. */
+static __always_inline u8 lot_of(u64 hash)
+{
+	return hash >> 24;
+}
+
+static __always_inline bool is_shed(const struct settings *set, u8 lot)
+{
+	return (u8)(lot - set->shed_from) < set->shed_lots;
 }
 
 static __always_inline void *ring_of(const struct conn *conn)
@@ -82,7 +98,7 @@ static __always_inline void *ring_of(const struct conn *conn)
 
 static __always_inline bool flagged(const struct sock *sk, u64 flag)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> flag & 1;
+	return read_field(sk, __sk_common.skc_flags) >> flag & 1;
 }
 
 /* Readers wake when the ring holds a watermark's worth, or by their own timer: a wake-up costs more than the copy. */
@@ -139,10 +155,13 @@ static __always_inline void announce(struct conn *conn, const struct settings *s
 static __always_inline void settle(struct conn *conn, const struct sock *sk, const struct settings *set, u64 now)
 {
 	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	u64 hash;
 
 	read_flow(&conn->flow, sk);
 	conn->ports = ports_of(sk);
-	conn->shard = shard_of(&conn->flow, set->shards);
+	hash = hash_of(&conn->flow);
+	conn->shard = shard_of(hash, set->shards);
+	conn->lot = lot_of(hash);
 	conn->at[SENT] = BPF_CORE_READ(tp, write_seq);
 	conn->at[RECEIVED] = BPF_CORE_READ(tp, copied_seq);
 	conn->opened = now;
@@ -221,14 +240,25 @@ static __always_inline struct conn *adopt_conn(const struct sock *sk, const stru
 	return conn && same_conn(conn, sk) ? conn : NULL;
 }
 
-static __always_inline struct conn *find_conn(const struct sock *sk, const struct settings *set, u32 slot)
+/* What is known under this socket's address; it may be of another that had it before. */
+static __always_inline struct conn *look_up(const struct sock *sk)
 {
 	u64 key = (u64)sk;
-	struct conn *conn = bpf_map_lookup_elem(&conns, &key);
 
+	return bpf_map_lookup_elem(&conns, &key);
+}
+
+/* The socket's connection, given what look_up found. */
+static __always_inline struct conn *conn_of(struct conn *conn, const struct sock *sk, const struct settings *set, u32 slot)
+{
 	if (conn && same_conn(conn, sk))
 		return conn;
 	return adopt_conn(sk, set, slot);
+}
+
+static __always_inline struct conn *find_conn(const struct sock *sk, const struct settings *set, u32 slot)
+{
+	return conn_of(look_up(sk), sk, set, slot);
 }
 
 static __always_inline struct verdict *verdict_of(const struct conn *conn)

@@ -157,6 +157,7 @@ enum counter {
 	COUNT_REFUSED, /* calls on connections whose protocol is of no interest */
 	COUNT_FOREIGN, /* packets of the socket filter that are forwarded */
 	COUNT_COPIES, /* packets that the socket filter saw on another interface before */
+	COUNT_SHED, /* calls of which nothing was copied because their connection is shed */
 	COUNTERS,
 };
 
@@ -169,6 +170,8 @@ struct settings {
 	u32 undecided_head; /* bytes copied a turn while the protocol is not known */
 	u32 watermark; /* bytes in a ring that wake the reader */
 	u32 default_action; /* enum action of a process without an entry */
+	u32 shed_from; /* connections with a lot from here on are shed, */
+	u32 shed_lots; /* as many lots as this: 0 is none, 256 is all */
 	u32 pad;
 };
 

@@ -191,6 +191,9 @@ struct msghdr {
 	unsigned int msg_flags;
 };
 
+enum bpf_func_id { /* asked for by name */
+	BPF_FUNC_get_current_task_btf,
+};
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;

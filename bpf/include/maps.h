@@ -3,45 +3,18 @@
 #ifndef TOPOSCOPE_MAPS_H
 #define TOPOSCOPE_MAPS_H
 
-/* a connection, by struct sock *: the one key that every way in has */
-struct conn {
-	u64 id;
-	struct flow flow;
-	u64 connecting; /* time of the SYN */
-	u64 opened; /* time of the handshake's end */
-	u64 active; /* of one older than capture: its last packet before it was first seen */
-	struct task_id owner;
-	u64 seq;
-	u64 off[2]; /* stream offset that is next, by direction: one word, so that another CPU never reads half of a change */
-	u32 at[2]; /* the TCP sequence number of offset 0 */
-	u32 used[2]; /* bytes copied since the last turn */
-	u32 early; /* bytes copied beyond that while the protocol was not known */
-	u32 turn;
-	u64 base_sent, base_received, base_retransmits; /* the kernel's totals when we first saw it */
-	u32 ports; /* as the socket had them, to tell a reused struct sock */
-	u8 role;
-	u8 existing;
-	u8 established;
-	u8 announced; /* EVENT_OPEN is in the ring */
-	u8 accepted;
-	u8 closed; /* EVENT_CLOSE is in the ring */
-	u8 last_direction;
-	u8 shard;
-	u8 ended; /* flags of EVENT_CLOSE, from when the kernel ended it */
-};
-
 enum buffer_kind { BUFFER_NONE = 0, BUFFER_ONE, BUFFER_KERNEL_IOV, BUFFER_USER_IOV };
 
 /* where a call's bytes are in the caller's memory */
 struct buffer {
 	u64 base; /* the bytes (BUFFER_ONE) or the iovec array */
 	u64 segments;
-	u64 skip; /* bytes of the first segment to leave out */
+	u64 skip; /* bytes of the first segment, or of the one there is, to leave out */
 	u32 kind;
 	u32 pad;
 };
 
-/* a call under way, by thread */
+/* a call under way */
 struct call {
 	u64 sk;
 	u64 time;
@@ -53,6 +26,37 @@ struct call {
 	u32 turn;
 	u32 pad;
 	struct buffer buffer;
+};
+
+/* a connection, by struct sock *: the one key that every way in has; what every call asks for comes first */
+struct conn {
+	u64 id;
+	u64 seq;
+	u64 off[2]; /* stream offset that is next, by direction: one word, so that another CPU never reads half of a change */
+	u32 at[2]; /* the TCP sequence number of offset 0 */
+	u32 used[2]; /* bytes copied since the last turn */
+	u32 early; /* bytes copied beyond that while the protocol was not known */
+	u32 turn;
+	u32 ports; /* as the socket had them, to tell a reused struct sock */
+	u8 role;
+	u8 existing;
+	u8 established;
+	u8 announced; /* EVENT_OPEN is in the ring */
+	u8 accepted;
+	u8 closed; /* EVENT_CLOSE is in the ring */
+	u8 last_direction;
+	u8 shard;
+	u8 lot; /* what is shed goes by this */
+	u8 ended; /* flags of EVENT_CLOSE, from when the kernel ended it */
+	u32 stashed[2]; /* calls under way that found the place below taken: they are in a map */
+	u64 caller[2]; /* the thread whose call is in the place below; 0: it is free */
+	struct call calls[2]; /* by direction */
+	struct flow flow;
+	u64 connecting; /* time of the SYN */
+	u64 opened; /* time of the handshake's end */
+	u64 active; /* of one older than capture: its last packet before it was first seen */
+	struct task_id owner;
+	u64 base_sent, base_received, base_retransmits; /* the kernel's totals when we first saw it */
 };
 
 struct {
@@ -78,16 +82,19 @@ struct {
 	__type(value, struct flow);
 } listeners SEC(".maps");
 
+/* calls by thread, of those that are not kept with their connection (see stash); as many as threads that send and receive may be */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, u64);
 	__type(value, struct call);
 } sends SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, u64);
 	__type(value, struct call);
 } receives SEC(".maps");

@@ -154,9 +154,18 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p,
 /* The ring of the connection that a packet belongs to, the same for both of its ends. */
 static __always_inline void *ring_of_flow(const struct flow *flow, const struct settings *set)
 {
-	u32 shard = shard_of(flow, set->shards);
+	u32 shard = shard_of(hash_of(flow), set->shards);
 
 	return bpf_map_lookup_elem(&rings, &shard);
+}
+
+/* What is shed of packets goes by the same lots as the connections' calls. */
+static __always_inline bool shed(const struct flow *flow, const struct settings *set)
+{
+	if (!set->shed_lots || !is_shed(set, lot_of(hash_of(flow))))
+		return false;
+	count(COUNT_SHED, 1);
+	return true;
 }
 
 static __always_inline void fill_packet(struct packet_event *event, const struct packet *p, u32 size, u32 head)

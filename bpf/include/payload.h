@@ -2,8 +2,9 @@
 /*
  * Bytes: where a call keeps them, how many of them are wanted, and their copy into the ring. One body for every way in.
  *
- * A record is put together in a scratch area and copied to the ring at its true length. What the copying loop remembers is kept
- * in memory, where the verifier does not follow it: it then looks at one turn of the loop instead of every combination.
+ * A record is put together in a scratch area and copied to the ring at its true length, unless it is short: then it is put together in
+ * the ring. What the copying loop remembers is kept in memory, where the verifier does not follow it: it then looks at one turn of
+ * the loop instead of every combination.
  */
 #ifndef TOPOSCOPE_PAYLOAD_H
 #define TOPOSCOPE_PAYLOAD_H
@@ -43,21 +44,22 @@ static __always_inline void buffer_of(struct buffer *buffer, const struct iov_it
 
 	__builtin_memset(buffer, 0, sizeof(*buffer));
 	if (bpf_core_field_exists(iter->iter_type))
-		type = BPF_CORE_READ(iter, iter_type);
+		type = read_field(iter, iter_type);
 	else
-		type = BPF_CORE_READ((const struct iov_iter___type *)iter, type) & ~1U;
+		type = read_field((const struct iov_iter___type *)iter, type) & ~1U;
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) && type == bpf_core_enum_value(enum iter_type, ITER_UBUF)) {
 		buffer->kind = BUFFER_ONE;
-		buffer->base = (u64)BPF_CORE_READ(iter, ubuf) + BPF_CORE_READ(iter, iov_offset);
-		buffer->segments = BPF_CORE_READ(iter, count);
+		buffer->base = (u64)read_field(iter, ubuf);
+		buffer->segments = read_field(iter, count);
+		buffer->skip = read_field(iter, iov_offset);
 	} else if (type == iovec) {
 		buffer->kind = BUFFER_KERNEL_IOV;
 		if (bpf_core_field_exists(iter->__iov))
-			buffer->base = (u64)BPF_CORE_READ(iter, __iov);
+			buffer->base = (u64)read_field(iter, __iov);
 		else
-			buffer->base = (u64)BPF_CORE_READ((const struct iov_iter___iov *)iter, iov);
-		buffer->segments = BPF_CORE_READ(iter, nr_segs);
-		buffer->skip = BPF_CORE_READ(iter, iov_offset);
+			buffer->base = (u64)read_field((const struct iov_iter___iov *)iter, iov);
+		buffer->segments = read_field(iter, nr_segs);
+		buffer->skip = read_field(iter, iov_offset);
 	} /* bvec, kvec, pipe: pages without a user's address; the length is known, the bytes are not */
 }
 
@@ -175,15 +177,30 @@ static __always_inline u64 copy_iov(struct scratch *scratch, u64 at, const struc
 #ifdef TOPOSCOPE_SKB
 extern int bpf_dynptr_from_skb(struct __sk_buff *skb, __u64 flags, struct bpf_dynptr *ptr) __ksym;
 
-static __always_inline u64 copy_skb(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want)
+static __always_inline u64 copy_skb(void *to, const struct run *run, u64 from, u64 want)
 {
 	struct bpf_dynptr ptr;
 
 	if (bpf_dynptr_from_skb((struct __sk_buff *)run->skb, 0, &ptr))
 		return 0;
-	return bpf_dynptr_read(scratch->data + at, want, &ptr, run->skb_offset + from, 0) ? 0 : want;
+	return bpf_dynptr_read(to, want, &ptr, run->skb_offset + from, 0) ? 0 : want;
 }
 #endif
+
+/* Copy want bytes of a run that is in one piece. */
+static __always_inline u64 copy_piece(void *to, const struct run *run, u64 from, u64 want)
+{
+#ifdef TOPOSCOPE_SKB
+	if (run->skb)
+		return copy_skb(to, run, from, want);
+#endif
+	return bpf_probe_read_user(to, want, (void *)(run->buffer.base + run->buffer.skip + from)) ? 0 : want;
+}
+
+static __always_inline bool in_one_piece(const struct run *run)
+{
+	return run->skb || run->buffer.kind == BUFFER_ONE;
+}
 
 /* at is at most WHOLE_MAX, want at most the constant most. */
 static __always_inline u64 copy_bytes(struct scratch *scratch, u64 at, const struct run *run, u64 from, u64 want, u64 most)
@@ -192,12 +209,8 @@ static __always_inline u64 copy_bytes(struct scratch *scratch, u64 at, const str
 	hide(at);
 	if (want == 0 || want > most || at > WHOLE_MAX)
 		return 0;
-#ifdef TOPOSCOPE_SKB
-	if (run->skb)
-		return copy_skb(scratch, at, run, from, want);
-#endif
-	if (run->buffer.kind == BUFFER_ONE)
-		return bpf_probe_read_user(scratch->data + at, want, (void *)(run->buffer.base + from)) ? 0 : want;
+	if (in_one_piece(run))
+		return copy_piece(scratch->data + at, run, from, want);
 	if (run->buffer.kind == BUFFER_NONE)
 		return 0;
 	return copy_iov(scratch, at, run, from, want);
@@ -218,6 +231,15 @@ static __always_inline void fill_data(struct data_event *event, const struct con
 	event->size = run->size;
 	event->turn = run->turn;
 	event->pad = 0;
+}
+
+/*
+ * Whether to wake the reader after a run: to ask costs the line of memory that every CPU writes the ring by. A short run is asked about
+ * when it is a connection's first, and then every eighth.
+ */
+static __always_inline u64 wakeup_after(void *ring, const struct settings *set, const struct run *run)
+{
+	return run->seq & 7 ? BPF_RB_NO_WAKEUP : wakeup(ring, set);
 }
 
 static __always_inline bool emit_record(void *ring, const struct settings *set, struct scratch *scratch, bool hurry)
@@ -261,6 +283,40 @@ static __always_inline bool emit_bytes(void *ring, const struct settings *set, c
 	return emit_record(ring, set, scratch, part->hurry);
 }
 
+/* The verifier wants the room that is reserved to be a constant, so it comes in steps of this, and is a third too large at most. */
+#define ROOM_STEP 256
+#define ROOM_SHORT (4 * ROOM_STEP)
+
+/* A short run in one piece, as nearly all are, without the way through the scratch area. */
+static __always_inline bool emit_in(u64 room, void *ring, const struct settings *set, const struct conn *conn, const struct run *run,
+				    u64 head)
+{
+	struct data_event *event = bpf_ringbuf_reserve(ring, room, 0);
+
+	if (!event)
+		return false;
+	fill_data(event, conn, run);
+	hide(head);
+	event->head = head != 0 && head <= room - sizeof(*event) ? copy_piece(event + 1, run, 0, head) : 0;
+	event->tail = 0;
+	count(COUNT_BYTES, event->head);
+	bpf_ringbuf_submit(event, wakeup_after(ring, set, run));
+	return true;
+}
+
+static __always_inline bool emit_short(void *ring, const struct settings *set, const struct conn *conn, const struct run *run, u64 head)
+{
+	u64 length = sizeof(struct data_event) + head;
+
+	if (length <= ROOM_STEP)
+		return emit_in(ROOM_STEP, ring, set, conn, run, head);
+	if (length <= 2 * ROOM_STEP)
+		return emit_in(2 * ROOM_STEP, ring, set, conn, run, head);
+	if (length <= 3 * ROOM_STEP)
+		return emit_in(3 * ROOM_STEP, ring, set, conn, run, head);
+	return emit_in(ROOM_SHORT, ring, set, conn, run, head);
+}
+
 /*
  * Put a run into the connection's ring, as one record whatever its size: the number of a send is taken before it is known how
  * much of it the socket takes. A run that finds no room leaves a gap in Seq behind, and is counted.
@@ -275,11 +331,17 @@ static __always_inline void emit(struct conn *conn, const struct settings *set, 
 		return;
 	if (!conn->announced)
 		announce(conn, set);
+	if (is_shed(set, conn->lot)) {
+		count(COUNT_SHED, 1); /* its number and its turn are taken: what is missing can be counted */
+		return;
+	}
 	portion_of(&part, conn, ring, set, run->direction, run->size);
 	if (run->buffer.segments > part.segments)
 		run->buffer.segments = part.segments;
 	if (run->buffer.kind == BUFFER_NONE && !run->skb)
 		sent = emit_bare(ring, set, conn, run);
+	else if (in_one_piece(run) && !part.tail && !part.hurry && sizeof(struct data_event) + part.head <= ROOM_SHORT)
+		sent = emit_short(ring, set, conn, run, part.head);
 	else
 		sent = emit_bytes(ring, set, conn, run, &part);
 	count(sent ? COUNT_EVENTS : COUNT_LOST_RING, 1);

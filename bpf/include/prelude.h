@@ -8,6 +8,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
+#include "read.h"
 #include "event.h"
 #include "maps.h"
 #include "watch.h"

@@ -42,9 +42,18 @@ static __always_inline bool watched(const struct settings *set)
 
 static __always_inline void current_task(struct task_id *id)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	u64 both = bpf_get_current_pid_tgid();
+	struct task_struct *task;
+	u64 both;
 
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf)) { /* 5.11: one call instead of four */
+		task = bpf_get_current_task_btf();
+		id->pid = task->tgid;
+		id->tid = task->pid;
+		id->start = task->group_leader->start_boottime;
+		return;
+	}
+	task = (struct task_struct *)bpf_get_current_task();
+	both = bpf_get_current_pid_tgid();
 	id->pid = both >> 32;
 	id->tid = both;
 	id->start = BPF_CORE_READ(task, group_leader, start_boottime);

@@ -6,11 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/toposcope/toposcope/collector/privilege"
 )
 
 // program is a loaded program with the links that hold it.
@@ -18,14 +19,6 @@ type program struct {
 	name  string
 	prog  *ebpf.Program
 	links []link.Link
-}
-
-func (p *program) close() {
-	for _, l := range p.links {
-		l.Close()
-	}
-	p.prog.Close()
-	p.links = nil
 }
 
 // attach attaches the first way that the host allows, for connections and for datagrams. The caller holds p.mu.
@@ -42,21 +35,27 @@ func (p *Probe) attach() error {
 }
 
 func (p *Probe) attachStreams(candidates []way) error {
-	var refused []error
+	var refused []string
 	for _, w := range candidates {
-		err := p.attachBase(w)
+		err := p.held.Check(w.name)
+		if err == nil {
+			err = p.attachBase(w)
+		}
 		if err == nil {
 			err = p.attachWay(w)
 		}
 		if err == nil {
 			p.method = w.name
 			p.log.Info("Capture is attached", "method", w.name, "by", w.what, "programs", len(p.programs))
+			for _, n := range p.held.Lacking(w.name) {
+				p.log.Warn("Capture goes on without a capability", "capability", n.Capability, "unseen", n.Without)
+			}
 			return nil
 		}
-		refused = append(refused, fmt.Errorf("%s: %w", w.name, err))
+		refused = append(refused, w.name+": "+strings.ReplaceAll(err.Error(), "\n", " "))
 		p.log.Debug("This way of capture is not possible here", "method", w.name, "err", err)
 	}
-	return fmt.Errorf("no way of capture works on this host: %w", errors.Join(refused...))
+	return fmt.Errorf("no way of capture works on this host: %s", strings.Join(refused, "; "))
 }
 
 // attachBase attaches what goes with every way that hooks into the kernel, once. With packets all of it may be missing: then
@@ -71,7 +70,7 @@ func (p *Probe) attachBase(w way) error {
 			return nil
 		}
 		programs, err := p.attachGroup(processGroup())
-		if err != nil {
+		if err != nil && p.held.Has(privilege.Perfmon) { // else that is said where capture is attached
 			p.log.Warn("Processes are not followed; who they are is read from /proc, and short-lived ones may stay unknown", "err", explain(err))
 		}
 		p.programs = programs
@@ -98,6 +97,9 @@ func (p *Probe) dropPrograms() {
 
 // attachWay attaches a way's groups, all or none.
 func (p *Probe) attachWay(w way) error {
+	if err := p.held.Check(w.name); err != nil {
+		return err
+	}
 	var all []*program
 	for _, g := range w.groups {
 		programs, err := p.attachGroup(g)
@@ -300,24 +302,6 @@ func attachBySection(spec *ebpf.ProgramSpec, prog *ebpf.Program) (link.Link, err
 // retprobes is how many calls of one function may be under way at once before a return is missed: blocked receives each hold
 // one.
 const retprobes = 4096
-
-// detach ends every program. The caller holds p.mu.
-func (p *Probe) detach() {
-	p.closeNamespaces()
-	p.dropPrograms()
-	p.method, p.datagrams = "", ""
-	p.enabled = false
-}
-
-// closeAll closes all at once: each end of a tracepoint waits for a grace period of the kernel, and a kill switch must not wait
-// for thirty of them in a row.
-func closeAll(programs []*program) {
-	var wg sync.WaitGroup
-	for _, pr := range programs {
-		wg.Go(pr.close)
-	}
-	wg.Wait()
-}
 
 // explain adds what an operator needs to know to errors that the kernel leaves bare.
 func explain(err error) error {

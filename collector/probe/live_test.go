@@ -32,6 +32,7 @@ type record struct {
 	size   [2]uint64
 	next   [2]uint64
 	seqs   map[uint64]bool
+	turns  map[uint32]bool
 	tail   string
 	closed *event.Closed
 	accept *event.Accepted
@@ -46,7 +47,7 @@ func (r *recorder) Handle(ev event.Event) {
 	defer r.mu.Unlock()
 	switch ev := ev.(type) {
 	case *event.Opened:
-		r.conns[ev.Conn] = &record{open: *ev, seqs: map[uint64]bool{}, tasks: map[uint32]bool{}}
+		r.conns[ev.Conn] = &record{open: *ev, seqs: map[uint64]bool{}, turns: map[uint32]bool{}, tasks: map[uint32]bool{}}
 	case *event.Accepted:
 		if c := r.conns[ev.Conn]; c != nil {
 			c.after("accepted")
@@ -72,6 +73,7 @@ func (r *recorder) Handle(ev event.Event) {
 			c.errs = append(c.errs, fmt.Errorf("number %d came twice", ev.Seq))
 		}
 		c.seqs[ev.Seq] = true
+		c.turns[ev.Turn] = true
 		c.tasks[ev.Task.PID] = true
 		c.sent[ev.Dir].Write(ev.Data)
 		c.tail += string(ev.Tail)

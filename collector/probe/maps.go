@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/toposcope/toposcope/bpf"
 	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/collector/ring"
 )
 
 // maxShards is the length of the array of rings in bpf/include/maps.h, halved: more shards than that gain nothing.
@@ -32,9 +32,7 @@ func (p *Probe) makeMaps() error {
 		if strings.HasPrefix(name, ".") {
 			continue // an object's own data section
 		}
-		if name == bpf.SocketsMapScratches {
-			m.MaxEntries *= uint32(ebpf.MustPossibleCPU())
-		}
+		p.size(m)
 		if p.maps[name], err = ebpf.NewMap(m); err != nil {
 			return fmt.Errorf("making the map %s: %w", name, err)
 		}
@@ -52,6 +50,25 @@ func (p *Probe) makeMaps() error {
 	return nil
 }
 
+// maxSends is how many calls that send may be under way at once. One lasts as long as its copy, or as the other end leaves it
+// waiting; one beyond is counted as lost ("calls"). Receives wait as a rule, a thread each, and have all of the room that the
+// object asks for.
+const maxSends = 4096
+
+// size fits a map to this host. Its room is taken at once, unless it has BPF_F_NO_PREALLOC.
+func (p *Probe) size(m *ebpf.MapSpec) {
+	switch m.Name {
+	case bpf.SocketsMapScratches:
+		m.MaxEntries *= uint32(ebpf.MustPossibleCPU())
+	case bpf.SocketsMapSends:
+		m.MaxEntries = maxSends
+	case bpf.SocketsMapConns:
+		if p.opts.maxConns > 0 {
+			m.MaxEntries = uint32(p.opts.maxConns)
+		}
+	}
+}
+
 // ringSize is one shard's share, a power of two of at least a page.
 func (p *Probe) ringSize() uint32 {
 	share := uint32(max(p.opts.RingBytes/p.opts.Shards, os.Getpagesize()))
@@ -64,13 +81,14 @@ func (p *Probe) makeReaders() error {
 		return err
 	}
 	p.verdicts = verdicts
-	reader, err := ringbuf.NewReader(p.maps[bpf.SocketsMapProcessRing])
+	processes := p.maps[bpf.SocketsMapProcessRing]
+	reader, err := ring.OpenReader(processes.FD(), int(processes.MaxEntries()))
 	if err != nil {
 		return fmt.Errorf("opening the process ring: %w", err)
 	}
 	p.procs = &processReader{reader: reader, clock: p.clock, log: p.log}
 	for i, r := range p.rings {
-		reader, err := ringbuf.NewReader(r)
+		reader, err := ring.OpenReader(r.FD(), int(r.MaxEntries()))
 		if err != nil {
 			return fmt.Errorf("opening ring %d: %w", i, err)
 		}
@@ -88,6 +106,8 @@ func (p *Probe) writeSettings(enabled bool) error {
 		UndecidedHead: uint32(p.opts.UndecidedHead),
 		Watermark:     p.ringSize() / 4,
 		DefaultAction: uint32(p.unlisted),
+		ShedFrom:      p.shedding.from,
+		ShedLots:      p.shedding.lots,
 	}
 	if enabled {
 		s.Enabled = 1

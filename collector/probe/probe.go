@@ -16,8 +16,8 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/toposcope/toposcope/bpf"
 	"github.com/toposcope/toposcope/collector/event"
+	"github.com/toposcope/toposcope/collector/privilege"
 	"github.com/toposcope/toposcope/collector/ring"
 )
 
@@ -47,12 +47,16 @@ type Options struct {
 	// Self is the PID whose traffic is left out (this process's).
 	Self   int
 	Logger *slog.Logger
+
+	unchecked bool // leave it to the kernel to refuse what is not permitted
+	maxConns  int  // of the kernel's table of connections, 0: what the object asks for; see Counters.Lost for those beyond
 }
 
 // Probe is capture on this host. Create it with New, then call Run once.
 type Probe struct {
 	opts  Options
 	log   *slog.Logger
+	held  privilege.Held
 	clock *ring.Clock
 
 	maps   map[string]*ebpf.Map
@@ -73,6 +77,7 @@ type Probe struct {
 	// filtering and unlisted are the filter in force; see WatchBy.
 	filtering bool
 	unlisted  Action
+	shedding  shedding
 	failures  map[string]error // by program, of those that did not attach
 
 	closing sync.Once
@@ -89,17 +94,25 @@ func New(opts Options) (*Probe, error) {
 	if _, err := wayNamed(opts.Datagrams, allDatagramWays()); err != nil {
 		return nil, fmt.Errorf("datagrams: %w", err)
 	}
-	if os.Geteuid() != 0 {
-		return nil, errors.New("capture loads programs into the kernel, which takes root: run as root")
+	held, err := privilege.Read()
+	if opts.unchecked {
+		held = privilege.Everything()
+	}
+	if err == nil {
+		err = held.Check(opts.Method)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("capture is not permitted: %w", err)
 	}
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raising the limit of locked memory, which kernels before 5.11 account maps to: %w", err)
+		return nil, fmt.Errorf("locked memory, which kernels before 5.11 account maps to, is limited: "+
+			"CAP_SYS_RESOURCE is missing to raise the limit, or LimitMEMLOCK=infinity in the systemd unit: %w", err)
 	}
 	clock, err := ring.NewClock()
 	if err != nil {
 		return nil, err
 	}
-	p := &Probe{opts: opts, log: opts.Logger, clock: clock, failures: map[string]error{}}
+	p := &Probe{opts: opts, log: opts.Logger, held: held, clock: clock, failures: map[string]error{}}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		p.untyped = errors.New("the kernel's type information is missing at /sys/kernel/btf/vmlinux: use a kernel built with CONFIG_DEBUG_INFO_BTF")
 	}
@@ -129,7 +142,7 @@ func (p *Probe) Run(ctx context.Context, handlers []Handler, processes ring.Proc
 	for i, s := range p.shards {
 		group.Go(func() error { return s.run(ctx, handlers[i]) })
 	}
-	group.Go(func() error { return p.procs.run(ctx, p.maps[bpf.SocketsMapProcessRing].FD()) })
+	group.Go(func() error { return p.procs.run(ctx) })
 	group.Go(func() error {
 		if err := p.SetEnabled(ctx, true); err != nil {
 			return err

@@ -10,19 +10,21 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
-
 	"github.com/toposcope/toposcope/collector/event"
 	"github.com/toposcope/toposcope/collector/ring"
 )
 
-// pollInterval is how long an event may lie in a ring that has not reached its watermark.
-const pollInterval = 10 * time.Millisecond
+// An event may lie in a ring that has not reached its watermark for longPoll, or for shortPoll as long as something waits to be
+// decided: connections that were opened, packets of whose task nothing is known. Each look costs a change of threads and cold
+// caches, so that a busy shard gains most by looking seldom.
+const (
+	shortPoll = 10 * time.Millisecond
+	longPoll  = 40 * time.Millisecond
+)
 
 // shard reads one ring and feeds one handler; both belong to its goroutine.
 type shard struct {
-	reader  *ringbuf.Reader
+	reader  *ring.Reader
 	decoder *ring.Decoder
 	procs   *processReader
 	log     *slog.Logger
@@ -33,19 +35,20 @@ type shard struct {
 	open    map[event.ConnID]uint64 // by their order of opening
 	opened  uint64
 	awaited []awaited
+	poll    time.Duration // until the next look
 	bad     uint64
 }
 
 // awaited is work that waits until the ring has been read up to where it was.
 type awaited struct {
-	unread int // bytes
-	work   func()
+	until uint64 // by ring.Reader.Written
+	work  func()
 }
 
-func newShard(r *ringbuf.Reader, clock *ring.Clock, procs *processReader, log *slog.Logger) *shard {
+func newShard(r *ring.Reader, clock *ring.Clock, procs *processReader, log *slog.Logger) *shard {
 	return &shard{
 		reader: r, decoder: ring.NewDecoder(clock), procs: procs, log: log,
-		posted: make(chan func(*shard), 64), open: map[event.ConnID]uint64{},
+		posted: make(chan func(*shard), 64), open: map[event.ConnID]uint64{}, poll: shortPoll,
 	}
 }
 
@@ -62,21 +65,28 @@ func (s *shard) post(f func(*shard)) bool {
 func (s *shard) run(ctx context.Context, h Handler) error {
 	s.handler = h
 	s.packets.handle = h.Handle
-	stop := context.AfterFunc(ctx, func() { s.reader.SetDeadline(time.Unix(1, 0)); _ = s.reader.Flush() })
-	defer stop()
-	record := ringbuf.Record{RawSample: make([]byte, 64<<10)}
-	for ctx.Err() == nil {
-		s.reader.SetDeadline(time.Now().Add(pollInterval))
-		if err := s.drain(ctx, &record); err != nil {
-			return err
+	for more := false; ctx.Err() == nil; {
+		if !more {
+			if err := s.reader.Wait(s.poll); err != nil {
+				return ended(ctx, err)
+			}
 		}
-		s.procs.drain(ring.Now() - uint64(2*pollInterval)) // what is younger may be ahead of another shard's bytes
+		s.poll = min(2*s.poll, longPoll)
+		more = s.drain()
 		s.work()
 		now := time.Now()
 		s.packets.tick(now)
 		h.Tick(now)
 	}
 	return nil
+}
+
+// ended is why a ring is not read any more.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("waiting for events: %w", err)
 }
 
 // disorder is by how much process records may be out of order: their time is taken before their room in the ring. One that is told
@@ -86,30 +96,29 @@ const disorder = 5 * time.Millisecond
 // batch is how many records may be read before the clock is looked at again.
 const batch = 1024
 
-func (s *shard) drain(ctx context.Context, record *ringbuf.Record) error {
-	for n := 0; n < batch; n++ {
-		err := s.reader.ReadInto(record)
-		switch {
-		case err == nil:
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrFlushed):
-			return nil
-		case errors.Is(err, ringbuf.ErrClosed) && ctx.Err() != nil:
-			return nil
-		default:
-			return err
+// drain handles what is in the ring; more: there may be more than a batch.
+func (s *shard) drain() (more bool) {
+	for range batch {
+		record := s.reader.Next()
+		if record == nil {
+			s.reader.Release()
+			s.workAwaited()
+			return false
 		}
-		s.procs.drain(ring.Time(record.RawSample) + uint64(disorder)) // a process is known before its first bytes are handled
-		s.take(record.RawSample)
+		s.procs.drain(ring.Time(record) + uint64(disorder)) // a process is known before its first bytes are handled
+		s.take(record)
 		if len(s.awaited) > 0 {
-			s.tookBytes((len(record.RawSample) + recordHeader + 7) &^ 7)
+			s.workAwaited()
 		}
 	}
-	return nil
+	return true
 }
 
 func (s *shard) take(record []byte) {
 	if ring.IsPacket(record) {
-		s.packets.take(record)
+		if s.packets.take(record) {
+			s.poll = shortPoll // whose packet it is must be asked before its socket has gone
+		}
 		return
 	}
 	ev, err := s.decoder.Decode(record)
@@ -121,6 +130,7 @@ func (s *shard) take(record []byte) {
 	}
 	switch ev := ev.(type) {
 	case *event.Opened:
+		s.poll = shortPoll
 		s.opened++
 		s.open[ev.Conn] = s.opened
 	case *event.Closed:
@@ -141,23 +151,17 @@ func (s *shard) work() {
 	}
 }
 
-// recordHeader is what the kernel puts before each record of a ring.
-const recordHeader = 8
-
 // whenRead does work once all that is in the ring now has been handled.
 func (s *shard) whenRead(work func()) {
-	if unread := s.reader.AvailableBytes(); unread > 0 {
-		s.awaited = append(s.awaited, awaited{unread, work})
+	if until := s.reader.Written(); until > s.reader.Read() {
+		s.awaited = append(s.awaited, awaited{until, work})
 		return
 	}
 	work()
 }
 
-func (s *shard) tookBytes(n int) {
-	for i := range s.awaited {
-		s.awaited[i].unread -= n
-	}
-	for len(s.awaited) > 0 && s.awaited[0].unread <= 0 {
+func (s *shard) workAwaited() {
+	for len(s.awaited) > 0 && s.awaited[0].until <= s.reader.Read() {
 		work := s.awaited[0].work
 		s.awaited = s.awaited[1:]
 		work()
@@ -179,56 +183,55 @@ func (s *shard) closeMissing(living map[event.ConnID]bool, newest event.ConnID, 
 // came after a run of bytes is told after it.
 type processReader struct {
 	mu     sync.Mutex
-	reader *ringbuf.Reader
+	reader *ring.Reader
 	clock  *ring.Clock
 	log    *slog.Logger
 	to     ring.Processes
-	record ringbuf.Record
+	record []byte        // was read and is not due yet; nil when there is none
 	hurry  atomic.Bool   // processes are judged: each one that comes waits for its verdict
 	busy   time.Time     // since when the next record is being written
-	held   atomic.Uint64 // time of the record that was read and is not due yet; 0 when there is none
+	held   atomic.Uint64 // time of record, 0 when there is none
 }
 
 // drain tells what happened up to a time (CLOCK_MONOTONIC, ns).
 func (p *processReader) drain(until uint64) {
-	if held := p.held.Load(); held > until || held == 0 && p.reader.AvailableBytes() == 0 {
+	if held := p.held.Load(); held > until || held == 0 && p.reader.Unread() == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
-		if p.held.Load() == 0 && !p.next() {
+		if p.record == nil && !p.next() {
 			return
 		}
 		if p.held.Load() > until {
 			return
 		}
-		if err := ring.DecodeProcess(p.record.RawSample, p.clock, p.to); err != nil {
+		if err := ring.DecodeProcess(p.record, p.clock, p.to); err != nil {
 			p.log.Error("A process record from the kernel could not be decoded", "err", err)
 		}
+		p.record = nil
+		p.reader.Release()
 		p.held.Store(0) // not before: another shard must wait until this has been told
 	}
 }
 
-// run hands process events on as soon as they come: a process that has become another program is not watched until it has been
-// judged. Without it they wait for the next bytes of a shard, or its tick.
-func (p *processReader) run(ctx context.Context, ringFD int) error {
-	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("waiting for processes: %w", err)
-	}
-	defer unix.Close(poll)
-	if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, ringFD, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(ringFD)}); err != nil {
-		return fmt.Errorf("waiting for processes: %w", err)
-	}
-	events := make([]unix.EpollEvent, 1)
+// lag is how old a process's event becomes before it is told, unless bytes come that are younger: others may be on their way in a
+// shard that has not looked yet.
+const lag = 2 * shortPoll
+
+// run hands process events on as soon as they come while processes are judged: one that has become another program is not watched
+// until it has been. Else it looks often enough for most of them to be there still when /proc is read.
+func (p *processReader) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if _, err := unix.EpollWait(poll, events, 100); err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("waiting for processes: %w", err)
+		if err := p.reader.Wait(shortPoll); err != nil {
+			return ended(ctx, err)
 		}
-		if p.hurry.Load() {
-			p.drain(ring.Now())
+		until := ring.Now()
+		if !p.hurry.Load() {
+			until -= uint64(lag)
 		}
+		p.drain(until)
 	}
 	return nil
 }
@@ -239,8 +242,12 @@ const patience = 3 * time.Millisecond
 
 // next reads the next record, if there is one.
 func (p *processReader) next() bool {
-	for !p.read() {
-		if p.reader.AvailableBytes() == 0 {
+	for {
+		if p.record = p.reader.Next(); p.record != nil {
+			break
+		}
+		p.reader.Release() // of what was to be passed over
+		if p.reader.Unread() == 0 {
 			return false
 		}
 		switch now := time.Now(); {
@@ -252,18 +259,6 @@ func (p *processReader) next() bool {
 		time.Sleep(patience / 100)
 	}
 	p.busy = time.Time{}
-	return true
-}
-
-// read reads the next record, without waiting for one.
-func (p *processReader) read() bool {
-	if p.reader.AvailableBytes() == 0 {
-		return false
-	}
-	p.reader.SetDeadline(time.Unix(1, 0))
-	if err := p.reader.ReadInto(&p.record); err != nil {
-		return false
-	}
-	p.held.Store(max(ring.Time(p.record.RawSample), 1))
+	p.held.Store(max(ring.Time(p.record), 1))
 	return true
 }

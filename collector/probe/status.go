@@ -3,7 +3,10 @@ package probe
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/toposcope/toposcope/bpf"
+	"github.com/toposcope/toposcope/collector/privilege"
 )
 
 // Counters are what the kernel programs counted since New.
@@ -42,6 +45,7 @@ func (p *Probe) Counters() (Counters, error) {
 		"calls":       read(bpf.SocketsCounterCOUNT_LOST_STASH),
 		"connections": read(bpf.SocketsCounterCOUNT_LOST_CONNS),
 		"processes":   read(bpf.SocketsCounterCOUNT_LOST_PROCESS),
+		"shed":        read(bpf.SocketsCounterCOUNT_SHED),
 	}
 	c.Unwatched = read(bpf.SocketsCounterCOUNT_UNWATCHED) + p.packets.unwatched.Load()
 	c.Pending = read(bpf.SocketsCounterCOUNT_PENDING)
@@ -49,6 +53,30 @@ func (p *Probe) Counters() (Counters, error) {
 	c.Foreign = read(bpf.SocketsCounterCOUNT_FOREIGN)
 	c.Copies = read(bpf.SocketsCounterCOUNT_COPIES)
 	return c, err
+}
+
+// KernelMemory is how much memory the kernel holds for the maps and rings, in bytes, as far as it tells. It grows with the connections
+// that are open.
+func (p *Probe) KernelMemory() uint64 {
+	var sum uint64
+	add := func(m *ebpf.Map) {
+		if info, err := m.Info(); err == nil {
+			n, _ := info.Memlock()
+			sum += n
+		}
+	}
+	for _, m := range p.maps {
+		add(m)
+	}
+	for _, r := range p.rings {
+		add(r)
+	}
+	p.packets.mu.Lock()
+	defer p.packets.mu.Unlock()
+	for _, m := range p.packets.maps {
+		add(m)
+	}
+	return sum
 }
 
 // Status is what capture is doing.
@@ -62,6 +90,8 @@ type Status struct {
 	// Programs says of each program whether it is attached; Failures why not.
 	Programs map[string]bool
 	Failures map[string]string
+	// Lacking says what the way in force does not see for want of a capability.
+	Lacking []privilege.Need
 }
 
 // Status reports on capture.
@@ -69,6 +99,7 @@ func (p *Probe) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Status{Enabled: p.enabled, Method: p.method, Datagrams: p.datagrams, Programs: map[string]bool{}, Failures: map[string]string{}}
+	s.Lacking = p.held.Lacking(p.method)
 	for name, err := range p.failures {
 		s.Programs[name] = false
 		s.Failures[name] = err.Error()

@@ -61,6 +61,11 @@ func iterators() group {
 	return group{"iterators", bpf.LoadSockets, programs("existing_sockets", "conn_totals", "listener_queues")}
 }
 
+// trampolineAccepts is a group of its own because its program is handed an address where the others of its way have typed pointers.
+func trampolineAccepts() group {
+	return group{"accept by fexit", bpf.LoadAccept, programs("fexit_accept")}
+}
+
 func accepts() group {
 	return group{"accept", bpf.LoadAccept, []attachment{{program: "was_accepted", syscalls: []string{"sys_exit_accept", "sys_exit_accept4"}}}}
 }
@@ -73,9 +78,9 @@ func ways() []way {
 	return []way{
 		{name: "fexit", what: "BPF trampolines on the socket functions", groups: []group{{
 			"fexit", bpf.LoadFexit,
-			slices.Concat(programs("fexit_send", "fentry_send", "fexit_receive", "fentry_receive", "fexit_accept"),
+			slices.Concat(programs("fexit_send", "fentry_send", "fexit_receive", "fentry_receive"),
 				optional("fexit_sendpage", "fentry_sendpage", "fexit_splice", "fentry_splice")),
-		}}},
+		}, trampolineAccepts()}},
 		{name: "kprobe", what: "kprobes on the socket functions", groups: []group{{
 			"kprobe", bpf.LoadKprobe,
 			slices.Concat(programs("kretprobe_send", "kprobe_send", "kretprobe_receive", "kprobe_receive", "kretprobe_accept"),
