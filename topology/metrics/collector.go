@@ -24,6 +24,7 @@ type Collector struct {
 	sources  Sources
 	now      func() time.Time
 	families []family
+	bounds   []float64 // of classic buckets; nobody changes them
 }
 
 // family is a metric ready to be collected.
@@ -41,7 +42,7 @@ func New(t *topology.Topology, src Sources, now func() time.Time) (*Collector, e
 	if now == nil {
 		now = time.Now
 	}
-	c := &Collector{topology: t, sources: src, now: now}
+	c := &Collector{topology: t, sources: src, now: now, bounds: topology.Bounds()}
 	for _, m := range Catalogue(t.ResourceLabels()) {
 		f := family{Metric: m, desc: prometheus.NewDesc(m.Name, m.Help, m.Labels, nil), sorted: slices.Sorted(slices.Values(m.Labels))}
 		for i, name := range f.sorted {
@@ -74,7 +75,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for i := range c.families {
 		f := &c.families[i]
-		out := &sink{family: f, names: f.Labels, ch: ch}
+		out := &sink{family: f, names: f.Labels, bounds: c.bounds, ch: ch}
 		f.collect(in, out)
 	}
 }
@@ -83,6 +84,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 type sink struct {
 	family *family
 	names  []string
+	bounds []float64
 	ch     chan<- prometheus.Metric
 }
 
@@ -108,12 +110,12 @@ func (s *sink) send(values []string, fill func(*dto.Metric)) {
 	f := s.family
 	labels := make([]*dto.LabelPair, len(f.sorted))
 	pairs := make([]dto.LabelPair, len(f.sorted))
+	sorted := make([]string, len(f.sorted))
 	for i := range f.sorted {
-		value := values[f.order[i]]
-		if !utf8.ValidString(value) {
-			value = ""
+		if value := values[f.order[i]]; utf8.ValidString(value) {
+			sorted[i] = value
 		}
-		pairs[i].Name, pairs[i].Value = &f.sorted[i], &value
+		pairs[i].Name, pairs[i].Value = &f.sorted[i], &sorted[i]
 		labels[i] = &pairs[i]
 	}
 	s.ch <- &series{desc: f.desc, labels: labels, fill: fill}
@@ -134,20 +136,25 @@ func (s *sink) histogram(h *topology.HistogramState, values ...string) {
 	if h.Count == 0 {
 		return
 	}
-	s.send(values, func(m *dto.Metric) { m.Histogram = encode(h) })
+	s.send(values, func(m *dto.Metric) { m.Histogram = encode(h, s.bounds) })
 }
 
-// encode writes both kinds of buckets.
-func encode(h *topology.HistogramState) *dto.Histogram {
+// encode writes both kinds of buckets, the classic ones with these bounds. What a histogram consists of is made at once: there are
+// thousands, at every collection.
+func encode(h *topology.HistogramState, bounds []float64) *dto.Histogram {
 	out := &dto.Histogram{
 		SampleCount: proto.Uint64(h.Count), SampleSum: proto.Float64(h.Sum.Seconds()),
 		CreatedTimestamp: timestamppb.New(h.Created),
 		Schema:           proto.Int32(h.Schema), ZeroThreshold: proto.Float64(h.ZeroThreshold), ZeroCount: proto.Uint64(h.Zero),
 	}
+	out.Bucket = make([]*dto.Bucket, len(bounds))
+	buckets, counts := make([]dto.Bucket, len(bounds)), make([]uint64, len(bounds))
 	below := uint64(0)
-	for i, bound := range topology.Bounds() {
+	for i := range bounds {
 		below += h.Classic[i]
-		out.Bucket = append(out.Bucket, &dto.Bucket{CumulativeCount: proto.Uint64(below), UpperBound: proto.Float64(bound)})
+		counts[i] = below
+		buckets[i].CumulativeCount, buckets[i].UpperBound = &counts[i], &bounds[i]
+		out.Bucket[i] = &buckets[i]
 	}
 	spans(out, h)
 	return out

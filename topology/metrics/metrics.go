@@ -51,6 +51,8 @@ type Sources struct {
 	Trackers func() []protocol.Counters
 	// Filtered is how many open connections the filters leave out.
 	Filtered func() int64
+	// KernelMemory is what the kernel holds for capture, in bytes.
+	KernelMemory func() uint64
 }
 
 // Build names a version.

@@ -74,12 +74,13 @@ func call(t *topology.Topology) {
 
 func sources() metrics.Sources {
 	return metrics.Sources{
-		Build:    metrics.Build{Version: "1.0.0", Revision: "abc", GoVersion: "go1.26"},
-		Method:   func() string { return "tracepoint" },
-		Programs: func() map[string]bool { return map[string]bool{"sent": true, "received": false} },
-		Events:   func() uint64 { return 12 },
-		Lost:     func() map[string]uint64 { return map[string]uint64{"ring": 1, "reserve": 0} },
-		Filtered: func() int64 { return 4 },
+		Build:        metrics.Build{Version: "1.0.0", Revision: "abc", GoVersion: "go1.26"},
+		Method:       func() string { return "tracepoint" },
+		Programs:     func() map[string]bool { return map[string]bool{"sent": true, "received": false} },
+		Events:       func() uint64 { return 12 },
+		Lost:         func() map[string]uint64 { return map[string]uint64{"ring": 1, "reserve": 0} },
+		Filtered:     func() int64 { return 4 },
+		KernelMemory: func() uint64 { return 1 << 20 },
 		Trackers: func() []protocol.Counters {
 			c := protocol.NewTracker([]*protocol.Spec{{Name: "http"}}, protocol.Config{}, nil, nil).Counters()
 			c.TLS[protocol.TLSLabels{Version: "1.3", ALPN: "h2"}] = 3

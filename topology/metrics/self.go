@@ -53,6 +53,15 @@ func captureMetrics() []Metric {
 			},
 		},
 		{
+			Name: "toposcope_kernel_memory_bytes", Unit: "bytes", Type: Gauge,
+			Help: "Memory that the kernel holds for capture: rings, and maps, which grow with the connections that are open.",
+			collect: func(in *input, out *sink) {
+				if in.sources.KernelMemory != nil {
+					out.gauge(float64(in.sources.KernelMemory()))
+				}
+			},
+		},
+		{
 			Name: "toposcope_events_total", Help: "Events that capture handed on.", Type: Counter,
 			collect: func(in *input, out *sink) {
 				if in.sources.Events != nil {

@@ -17,6 +17,9 @@ type cache struct {
 	entries map[uint64]*entry // by hash, collisions chained
 	round   uint64
 	series  int
+	// names and bounds are texts that many series share. There are as many as families and bounds in the catalogue.
+	names  map[[2]string]string
+	bounds map[float64]string
 }
 
 // entry is one metric: a counter or gauge is one series, a histogram many.
@@ -46,12 +49,35 @@ type part struct {
 }
 
 func newCache() *cache {
-	c := &cache{seed: maphash.MakeSeed(), entries: map[uint64]*entry{}}
+	c := &cache{
+		seed: maphash.MakeSeed(), entries: map[uint64]*entry{}, names: map[[2]string]string{}, bounds: map[float64]string{},
+	}
 	c.hash.SetSeed(c.seed)
 	return c
 }
 
 func (c *cache) begin() { c.round++ }
+
+// name is the name of a family's series with a suffix.
+func (c *cache) name(family, suffix string) string {
+	key := [2]string{family, suffix}
+	name, ok := c.names[key]
+	if !ok {
+		name = family + suffix
+		c.names[key] = name
+	}
+	return name
+}
+
+// bound is the text of a bucket's bound, or of a quantile.
+func (c *cache) bound(v float64) string {
+	text, ok := c.bounds[v]
+	if !ok {
+		text = labels.FormatOpenMetricsFloat(v)
+		c.bounds[v] = text
+	}
+	return text
+}
 
 // get returns the entry of a metric, made if it is new.
 func (c *cache) get(family string, m *dto.Metric) *entry {

@@ -22,7 +22,15 @@ type round struct {
 	dropped  *prometheus.CounterVec
 	samples  int
 	err      error // of the store; the round is then lost
+	// fresh counts the series that the store has not seen before since the last commit, commit ends one and begins the next.
+	fresh  int
+	commit func() (storage.Appender, error)
 }
+
+// maxFresh is how many new series may go into one commit. They become one record of the log, and the buffer that it is
+// compressed into stays as large as the largest: 200 bytes a series, for good, after a start with tens of thousands. A metric's
+// series stay together.
+const maxFresh = 4096
 
 // family appends all metrics of a family.
 func (r *round) family(f *dto.MetricFamily) {
@@ -46,6 +54,10 @@ func (r *round) family(f *dto.MetricFamily) {
 			r.histogram(e, m.GetHistogram())
 		}
 		e.last = r.now
+		if r.fresh >= maxFresh && r.err == nil {
+			r.fresh = 0
+			r.app, r.err = r.commit()
+		}
 	}
 }
 
@@ -138,8 +150,8 @@ func (r *round) part(e *entry, i int, suffix, label string, zero int64, v float6
 	p := &e.parts[i]
 	if p.lset.IsEmpty() {
 		b := labels.NewBuilder(e.lset)
-		b.Set(model.MetricNameLabel, e.lset.Get(model.MetricNameLabel)+suffix)
-		b.Set(label, labels.FormatOpenMetricsFloat(p.bound))
+		b.Set(model.MetricNameLabel, r.cache.name(e.lset.Get(model.MetricNameLabel), suffix))
+		b.Set(label, r.cache.bound(p.bound))
 		p.lset = r.shared(b.Labels())
 	}
 	r.append(&p.series, zero, v)
@@ -158,7 +170,7 @@ func (r *round) name(e *entry, s *series, suffix string) {
 	lset := e.lset
 	if suffix != "" {
 		b := labels.NewBuilder(e.lset)
-		b.Set(model.MetricNameLabel, e.lset.Get(model.MetricNameLabel)+suffix)
+		b.Set(model.MetricNameLabel, r.cache.name(e.lset.Get(model.MetricNameLabel), suffix))
 		lset = b.Labels()
 	}
 	s.lset = r.shared(lset)
@@ -225,6 +237,9 @@ func spans(ds []*dto.BucketSpan) []histogram.Span {
 func (r *round) zeroed(s *series, ref storage.SeriesRef, err error) {
 	switch {
 	case err == nil:
+		if s.ref == 0 {
+			r.fresh++
+		}
 		s.ref = ref
 		r.samples++
 	case outOfOrder(err), errors.Is(err, storage.ErrOutOfOrderST), errors.Is(err, storage.ErrSTNewerThanSample):
@@ -235,6 +250,9 @@ func (r *round) zeroed(s *series, ref storage.SeriesRef, err error) {
 
 func (r *round) appended(s *series, ref storage.SeriesRef, err error) {
 	if err == nil {
+		if s.ref == 0 {
+			r.fresh++
+		}
 		s.ref = ref
 		r.samples++
 		return

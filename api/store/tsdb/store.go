@@ -99,6 +99,10 @@ func (s *Store) open() error {
 	opts.MaxBlockDuration = min(opts.RetentionDuration/10, (31 * 24 * time.Hour).Milliseconds())
 	opts.MaxBlockDuration = max(opts.MaxBlockDuration, opts.MinBlockDuration)
 	opts.WALCompression = compression.Snappy
+	// What the TSDB sets aside at once for the millions of series of a Prometheus: a table of 16,384 locks with a map each, and a
+	// buffer that gathers 4 MiB of full chunks before they are written. Here one goroutine writes tens of thousands.
+	opts.StripeSize = 512
+	opts.HeadChunksWriteBufferSize = 256 << 10
 	// The TSDB panics when it cannot write a full head chunk out, and does so in a goroutine of its own every
 	// BlockReloadInterval. Those chunks are written by Store.mapChunks instead, after a look at the free space. Blocks are
 	// reloaded, and retention applied, at every compaction anyway.

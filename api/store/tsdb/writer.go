@@ -166,8 +166,11 @@ func (w *Writer) write(ctx context.Context) error {
 	// Not before Gather: a series born meanwhile would have a created timestamp after its sample.
 	now := w.opts.Now().UnixMilli()
 
-	app := w.store.Appender(ctx)
-	r := round{app: app, now: now, min: w.store.minTime(now), cache: w.cache, dropped: w.metrics.dropped}
+	r := round{app: w.store.Appender(ctx), now: now, min: w.store.minTime(now), cache: w.cache, dropped: w.metrics.dropped}
+	r.commit = func() (storage.Appender, error) {
+		err := w.commit(r.app)
+		return w.store.Appender(ctx), err
+	}
 	w.cache.begin()
 	for _, f := range families {
 		r.family(f)
@@ -175,16 +178,26 @@ func (w *Writer) write(ctx context.Context) error {
 	w.cache.sweep(r.stale)
 	if r.err != nil {
 		// The head logs new series even then; it keeps them either way.
-		w.damaged = app.Rollback() != nil
+		if err := r.app.Rollback(); err != nil {
+			w.damaged = true
+		}
 		return r.err
 	}
-	if err := app.Commit(); err != nil {
-		w.damaged = true
-		return fmt.Errorf("committing samples: %w", err)
+	if err := w.commit(r.app); err != nil {
+		return err
 	}
 	w.metrics.samples.Add(float64(r.samples))
 	w.metrics.series.Set(float64(w.cache.series))
 	w.setMetadata(families)
+	return nil
+}
+
+// commit makes what was appended last. When it fails the store must be reopened: series that the head knows are not in the log.
+func (w *Writer) commit(app storage.Appender) error {
+	if err := app.Commit(); err != nil {
+		w.damaged = true
+		return fmt.Errorf("committing samples: %w", err)
+	}
 	return nil
 }
 

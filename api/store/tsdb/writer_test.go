@@ -164,6 +164,34 @@ func TestSamples(t *testing.T) {
 	}
 }
 
+// TestManyNewSeries writes more new series than one commit takes: each has its zero sample and its value, also after a restart, and the
+// writer counts them all.
+func TestManyNewSeries(t *testing.T) {
+	const n = 10_000
+	dir := t.TempDir()
+	b := newBench(t, tsdb.Options{Dir: dir})
+	all := make([]prometheus.Metric, n)
+	for i := range all {
+		all[i] = counter("calls_total", float64(i), b.at(4), "i", fmt.Sprint(i))
+	}
+	b.write(10, all...)
+	if written := b.metric("toposcope_store_series", ""); written != n {
+		t.Errorf("%g series were written, want %d", written, n)
+	}
+	if err := b.store.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := newBench(t, tsdb.Options{Dir: dir})
+	second.now = b.now
+	got := second.samples()
+	for i := range n {
+		name, want := fmt.Sprintf(`{__name__="calls_total", i="%d"}`, i), []string{"4:0", fmt.Sprintf("10:%d", i)}
+		if !slices.Equal(got[name], want) {
+			t.Fatalf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+}
+
 func TestClockBackwardsIsCounted(t *testing.T) {
 	b := newBench(t, tsdb.Options{})
 	b.write(10, gauge("g", 1))
