@@ -218,6 +218,25 @@ func TestTurn(t *testing.T) {
 	}
 }
 
+// TestDetached: why capture is detached is told as long as it is, unless it was switched off.
+func TestDetached(t *testing.T) {
+	p := newParts()
+	h := p.handler(t)
+	for _, step := range []struct{ reason, request, want string }{
+		{"over its limit", "GET /api/v1/capture", `{"enabled":true}`},
+		{"over its limit", "PUT /api/v1/capture\n\n{\"enabled\": false}", `{"enabled":false,"reason":"over its limit"}`},
+		{"over its limit", "GET /api/v1/capture", `{"enabled":false,"reason":"over its limit"}`},
+		{"", "GET /api/v1/capture", `{"enabled":false}`},
+		{"over its limit", "PUT /api/v1/capture\n\n{\"enabled\": true, \"reason\": \"mine\"}", `unknown field \"reason\"`},
+		{"over its limit", "PUT /api/v1/capture\n\n{\"enabled\": true}", `{"enabled":true}`},
+	} {
+		p.capture.reason = step.reason
+		if w := request(t, h, step.request); !strings.Contains(w.Body.String(), step.want) {
+			t.Errorf("%s with reason %q: %s, want %s", step.request, step.reason, w.Body, step.want)
+		}
+	}
+}
+
 // TestNothing checks that an API without parts says so.
 func TestNothing(t *testing.T) {
 	a, err := api.New(api.Options{})

@@ -14,10 +14,18 @@ type Capture interface {
 	// SetEnabled attaches or detaches every program and returns when that is done. Its error is logged; one that wraps
 	// ErrConflict is shown instead.
 	SetEnabled(ctx context.Context, enabled bool) error
+	// Reason says why programs are detached that nobody switched off; "" while they are not.
+	Reason() string
+}
+
+// captureSwitch is what a client asks for.
+type captureSwitch struct {
+	Enabled *bool `json:"enabled"`
 }
 
 type captureState struct {
-	Enabled *bool `json:"enabled"`
+	Enabled bool   `json:"enabled"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 func (a *API) getCapture(c *gin.Context) {
@@ -25,8 +33,11 @@ func (a *API) getCapture(c *gin.Context) {
 		fail(c, http.StatusNotImplemented, "nothing is captured by this process")
 		return
 	}
-	enabled := a.opts.Capture.Enabled()
-	a.answer(c, captureState{&enabled})
+	state := captureState{Enabled: a.opts.Capture.Enabled()}
+	if !state.Enabled {
+		state.Reason = a.opts.Capture.Reason()
+	}
+	a.answer(c, state)
 }
 
 func (a *API) setCapture(c *gin.Context) {
@@ -34,7 +45,7 @@ func (a *API) setCapture(c *gin.Context) {
 		fail(c, http.StatusNotImplemented, "nothing is captured by this process")
 		return
 	}
-	var want captureState
+	var want captureSwitch
 	if err := decode(c, &want); err != nil {
 		a.failWith(c, err)
 		return

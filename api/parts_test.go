@@ -65,10 +65,13 @@ var (
 // capture is a switch.
 type capture struct {
 	enabled bool
+	reason  string
 	err     error
 }
 
 func (c *capture) Enabled() bool { return c.enabled }
+
+func (c *capture) Reason() string { return c.reason }
 
 func (c *capture) SetEnabled(_ context.Context, enabled bool) error {
 	if c.err == nil {

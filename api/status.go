@@ -30,6 +30,14 @@ type CaptureStatus struct {
 	// Method is the way in: fexit, kprobe, tracepoint, syscall or packet; replay for a capture file; "" before one is found.
 	Method   string          `json:"method"`
 	Programs []ProgramStatus `json:"programs"`
+	// Lacking are capabilities without which capture goes on and sees less.
+	Lacking []CapabilityStatus `json:"lacking"`
+}
+
+// CapabilityStatus is a capability (capabilities(7)) that the process has not; Unseen is what is not captured or named for it.
+type CapabilityStatus struct {
+	Capability string `json:"capability"`
+	Unseen     string `json:"unseen"`
 }
 
 // ProgramStatus is one program of the kernel; Error says why it is not attached.
@@ -68,6 +76,9 @@ func (a *API) getStatus(c *gin.Context) {
 		s.Reason = err.Error()
 	} else {
 		s.Ready = true
+	}
+	if s.Capture.Lacking == nil {
+		s.Capture.Lacking = []CapabilityStatus{}
 	}
 	if s.Capture.Programs == nil {
 		s.Capture.Programs = []ProgramStatus{}

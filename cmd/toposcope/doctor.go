@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 	"golang.org/x/sys/unix"
 
+	"github.com/toposcope/toposcope/collector/privilege"
 	"github.com/toposcope/toposcope/collector/probe"
 )
 
@@ -60,15 +63,23 @@ func report(w io.Writer, findings []finding, output string) error {
 	return nil
 }
 
+// examine looks at what capture stands on, then tries each way; only the ways decide whether this host allows capture.
 func examine() []finding {
-	findings := []finding{kernel(), privileges(), typeInformation(), cgroups(), folder("tracefs", "/sys/kernel/tracing/events",
-		"mount -t tracefs nodev /sys/kernel/tracing (kprobes and system call tracepoints need it)")}
-	for _, f := range findings {
-		if f.Verdict == "failure" {
-			return findings // the ways of capture would only repeat it
-		}
+	findings := []finding{
+		kernel(), folder("type information (BTF)", "/sys/kernel/btf/vmlinux",
+			"use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's since 2021): without it packets alone are captured"),
+		cgroups(), folder("tracefs", "/sys/kernel/tracing/events",
+			"mount -t tracefs nodev /sys/kernel/tracing (kprobes and system call tracepoints need it)"),
 	}
-	return append(findings, waysOfCapture()...)
+	held, err := privilege.Read()
+	if err != nil {
+		return append(findings, finding{"privileges", "failure", err.Error(), "mount proc at /proc"})
+	}
+	findings = append(findings, privileges(held)...)
+	if held.Check("auto") != nil {
+		return findings // every way would only repeat it
+	}
+	return append(findings, waysOfCapture(held)...)
 }
 
 func kernel() finding {
@@ -79,22 +90,16 @@ func kernel() finding {
 	return finding{"kernel", "ok", unix.ByteSliceToString(u.Release[:]) + " " + runtime.GOARCH, ""}
 }
 
-func privileges() finding {
-	if os.Geteuid() != 0 {
-		return finding{"privileges", "failure", fmt.Sprintf("running as user %d", os.Geteuid()), "run as root: sudo toposcope doctor"}
-	}
-	return finding{"privileges", "ok", "root", ""}
-}
-
-func typeInformation() finding {
-	return folder("type information (BTF)", "/sys/kernel/btf/vmlinux", "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (every major distribution's since 2021)")
-}
-
+// folder looks for something that some ways need.
 func folder(check, path, remedy string) finding {
-	if _, err := os.Stat(path); err != nil {
-		return finding{check, "failure", path + " is missing", remedy}
+	switch _, err := os.Stat(path); {
+	case err == nil:
+		return finding{check, "ok", path, ""}
+	case errors.Is(err, os.ErrPermission):
+		return finding{check, "warning", path + " is not to be seen by this user", "see CAP_DAC_READ_SEARCH"}
+	default:
+		return finding{check, "warning", path + " is missing", remedy}
 	}
-	return finding{check, "ok", path, ""}
 }
 
 func cgroups() finding {
@@ -112,7 +117,7 @@ func cgroups() finding {
 }
 
 // waysOfCapture attaches each way for a moment; one that works is enough.
-func waysOfCapture() []finding {
+func waysOfCapture(held privilege.Held) []finding {
 	checks, err := probe.CheckWays()
 	if err != nil {
 		return []finding{{"capture", "failure", err.Error(), ""}}
@@ -128,8 +133,11 @@ func waysOfCapture() []finding {
 			best = c.Name
 			f.Detail += "; the one that capture.method: auto takes"
 		}
-		for name := range c.Missing {
+		for _, name := range slices.Sorted(maps.Keys(c.Missing)) {
 			f.Detail += "; without " + name
+		}
+		if lacking := held.Lacking(c.Name); c.Err == nil && len(lacking) > 0 {
+			f.Detail += "; sees less without " + listed(lacking)
 		}
 		findings = append(findings, f)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/toposcope/toposcope/api"
 	"github.com/toposcope/toposcope/api/store/tsdb"
 	"github.com/toposcope/toposcope/cmd/internal/config"
+	"github.com/toposcope/toposcope/cmd/internal/guard"
 	"github.com/toposcope/toposcope/cmd/internal/pipeline"
 	"github.com/toposcope/toposcope/collector/probe"
 	"github.com/toposcope/toposcope/labeler"
@@ -46,6 +47,7 @@ type host struct {
 
 	specs    []*protocol.Spec // of the protocols that are decoded
 	probe    *probe.Probe
+	guard    *guard.Guard
 	labeler  *labeler.Labeler
 	names    *dnsname.Table
 	topology *topology.Topology
@@ -130,12 +132,13 @@ func (h *host) newStages() error {
 		Events:   func() uint64 { return h.counters().Events },
 		Lost:     func() map[string]uint64 { return h.counters().Lost },
 		Trackers: h.pipeline.Counters,
-		Filtered: h.pipeline.Filtered,
+		Filtered: h.pipeline.Filtered, KernelMemory: h.probe.KernelMemory,
 	}, nil)
 	if err != nil {
 		return err
 	}
-	h.registry.MustRegister(collector, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	h.guard = h.newGuard()
+	h.registry.MustRegister(collector, h.guard, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }
 
@@ -196,9 +199,9 @@ func (h *host) newAPI(f *runFlags, listener, health net.Listener) (*api.API, err
 		Graphs:     history.New(h.store, history.Options{Interval: time.Duration(h.cfg.Global.ScrapeInterval)}),
 		Prometheus: h.promAPI,
 		Gatherer:   h.registry,
-		Ready:      func() error { return errors.Join(h.probe.Ready(), h.store.Ready()) },
+		Ready:      func() error { return errors.Join(h.guard.Ready(), h.store.Ready()) },
 		Reload:     h.reload,
-		Capture:    h.probe,
+		Capture:    h.guard,
 		Filters:    h.filters,
 		Status:     h.status,
 		UI:         ui.Files(),
@@ -216,6 +219,9 @@ func (h *host) status() api.Status {
 	}
 	for name, attached := range capture.Programs {
 		s.Capture.Programs = append(s.Capture.Programs, api.ProgramStatus{Name: name, Attached: attached, Error: capture.Failures[name]})
+	}
+	for _, n := range capture.Lacking {
+		s.Capture.Lacking = append(s.Capture.Lacking, api.CapabilityStatus{Capability: n.Capability.String(), Unseen: n.Without})
 	}
 	slices.SortFunc(s.Capture.Programs, func(a, b api.ProgramStatus) int { return strings.Compare(a.Name, b.Name) })
 	var lost uint64

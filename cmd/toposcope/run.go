@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -45,7 +43,7 @@ func registerRun(app *kingpin.Application, logConfig *promslog.Config, commands 
 	c.Flag("storage.tsdb.path", "Data folder.").Default("./data").StringVar(&f.storagePath)
 	c.Flag("storage.tsdb.retention.time", "How long samples are kept.").Default("15d").SetValue(&f.retention)
 	c.Flag("storage.tsdb.min-free-bytes", "Free space below which nothing is written.").Hidden().Default("0").Uint64Var(&f.minFreeDiskBytes)
-	c.Flag("capture.ring-bytes", "Room of all ring buffers together.").Hidden().Default("33554432").IntVar(&f.ringBytes)
+	c.Flag("capture.ring-bytes", "Room of all ring buffers together.").Hidden().Default("16777216").IntVar(&f.ringBytes)
 	c.Flag("capture.stats-interval", "How often connections' totals are read.").Hidden().Default("0").DurationVar(&f.statsInterval)
 	commands[c.FullCommand()] = func(ctx context.Context) error {
 		return run(ctx, f, promslog.New(logConfig))
@@ -63,9 +61,7 @@ func run(ctx context.Context, f *runFlags, log *slog.Logger) error {
 			return err
 		}
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(int64(cfg.Limits.Memory))
-	}
+	boundGarbage(f.enablePprof)
 	listener, err := api.Listen(f.listenAddress, "--web.listen-address")
 	if err != nil {
 		return err
@@ -83,6 +79,7 @@ func run(ctx context.Context, f *runFlags, log *slog.Logger) error {
 		return err
 	}
 	defer h.close()
+	boundHeap(cfg.Limits, h.probe.KernelMemory())
 	if h.api, err = h.newAPI(f, listener, health); err != nil {
 		return err
 	}
@@ -105,12 +102,14 @@ func (h *host) run(ctx context.Context) error {
 		}
 		return nil
 	})
+	group.Go(func() error { return h.guard.Run(ctx) })
 	group.Go(func() error { return h.labeler.Run(ctx) })
 	group.Go(func() error { return h.api.Run(ctx) })
 	group.Go(func() error { return h.rules.Run(ctx) })
 	group.Go(func() error { return h.notifier.Run(ctx) })
 	group.Go(func() error { return h.reloadOnHangup(ctx) })
 	group.Go(func() error { return h.forgetNames(ctx) })
+	group.Go(func() error { return h.releaseStartup(ctx) })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():

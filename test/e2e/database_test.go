@@ -85,7 +85,7 @@ func TestDatabases(t *testing.T) {
 				early[c.fullName()] = all.startOperator(t, c)
 			}
 		}
-		s := startToposcope(t, options{method: method, config: "limits: {series: 200000}\n"})
+		s := startToposcope(t, options{method: method, config: "limits: {series: 200000, cpu: 64}\n"})
 		for _, c := range databaseCases {
 			t.Run(c.fullName(), func(t *testing.T) {
 				base, err := s.metrics()

@@ -16,9 +16,9 @@ type Limits struct {
 	RoutesPerService    int `yaml:"routes_per_service"`
 	PeersPerService     int `yaml:"peers_per_service"`
 	InstancesPerService int `yaml:"instances_per_service"`
-	// CPU is in cores.
+	// CPU is in cores: this process's, and what its kernel programs take in the processes that are watched.
 	CPU float64 `yaml:"cpu"`
-	// Memory is what the process may use.
+	// Memory is this process's, and what the kernel holds for it: rings and maps.
 	Memory Bytes `yaml:"memory"`
 }
 
@@ -35,6 +35,17 @@ func (l Limits) Topology() topology.Limits {
 		Series: l.Series, RoutesPerService: l.RoutesPerService, PeersPerService: l.PeersPerService,
 		InstancesPerService: l.InstancesPerService,
 	}
+}
+
+// Heap is what Go's runtime may use of Memory, given what the kernel holds for the process: a little less than the rest, so that it
+// collects before the guard has to act, and no less than half of Memory.
+func (l Limits) Heap(kernel Bytes) Bytes {
+	half := l.Memory / 2
+	if kernel >= half {
+		return half
+	}
+	rest := l.Memory - kernel
+	return max(rest-rest/20, half)
 }
 
 func (l Limits) validate() error {

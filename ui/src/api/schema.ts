@@ -519,6 +519,13 @@ export interface components {
                     /** @description Why it is not attached, else empty */
                     error: string;
                 }[];
+                /** @description Capabilities without which capture goes on and sees less */
+                lacking: {
+                    /** @description As in capabilities(7), for example CAP_NET_ADMIN */
+                    capability: string;
+                    /** @description What is not captured or named without it */
+                    unseen: string;
+                }[];
             };
             /** @description In the order of the pipeline */
             stages: {
@@ -539,6 +546,11 @@ export interface components {
         };
         Capture: {
             enabled: boolean;
+        };
+        CaptureState: {
+            enabled: boolean;
+            /** @description Why programs are detached that nobody switched off: capture was over limits.cpu or limits.memory; they are attached again by themselves */
+            reason?: string;
         };
         FiltersInForce: {
             /**
@@ -649,6 +661,7 @@ export type NodeDetail = components['schemas']['NodeDetail'];
 export type EdgeDetail = components['schemas']['EdgeDetail'];
 export type Status = components['schemas']['Status'];
 export type Capture = components['schemas']['Capture'];
+export type CaptureState = components['schemas']['CaptureState'];
 export type FiltersInForce = components['schemas']['FiltersInForce'];
 export type Filters = components['schemas']['Filters'];
 export type Problem = components['schemas']['Problem'];
@@ -818,7 +831,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Capture"];
+                    "application/json": components["schemas"]["CaptureState"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -843,7 +856,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Capture"];
+                    "application/json": components["schemas"]["CaptureState"];
                 };
             };
             default: components["responses"]["Problem"];

@@ -4,7 +4,7 @@ import { captureOf } from './capture';
 
 const status: Status = {
   version: '0.1.0', revision: '', goVersion: '', startTime: '2026-01-01T00:00:00Z', uptimeSeconds: 1, ready: true, reason: '',
-  capture: { enabled: true, method: 'tracepoint', programs: [{ name: 'tcp_send', attached: true, error: '' }] },
+  capture: { enabled: true, method: 'tracepoint', programs: [{ name: 'tcp_send', attached: true, error: '' }], lacking: [] },
   stages: [{ name: 'ring', events: 10, lost: 0, unresolved: 0 }],
   store: { path: '', oldestTime: null, retentionSeconds: 1 },
 };
@@ -24,6 +24,11 @@ describe('captureOf', () => {
       'loss', /Udp is not attached: EPERM/,
     ],
     [
+      'a capability missing', null,
+      { ...status, capture: { ...status.capture, lacking: [{ capability: 'CAP_NET_ADMIN', unseen: 'datagrams come by the socket filter' }] } },
+      'loss', /Without CAP_NET_ADMIN: datagrams come by the socket filter\./,
+    ],
+    [
       'another way that was refused', null,
       { ...status, capture: { ...status.capture, programs: [...status.capture.programs, { name: 'fexit_send', attached: false, error: 'EPERM' }] } },
       'ok', /Nothing lost/,
@@ -32,10 +37,10 @@ describe('captureOf', () => {
       'names from before', null, { ...status, stages: [{ name: 'protocol', events: 9, lost: 0, unresolved: 7 }] },
       'ok', /7 requests on connections older/,
     ],
-    ['a capture file', null, { ...status, capture: { enabled: true, method: 'replay', programs: [] } }, 'ok', /from a capture file/],
+    ['a capture file', null, { ...status, capture: { enabled: true, method: 'replay', programs: [], lacking: [] } }, 'ok', /from a capture file/],
     [
       'a capture file with gaps', null,
-      { ...status, capture: { enabled: true, method: 'replay', programs: [] }, stages: [{ name: 'packets', events: 9, lost: 3, unresolved: 0 }] },
+      { ...status, capture: { enabled: true, method: 'replay', programs: [], lacking: [] }, stages: [{ name: 'packets', events: 9, lost: 3, unresolved: 0 }] },
       'loss', /3 runs of packets/,
     ],
     ['a server without capture', null, { ...status, capture: { ...status.capture, programs: [] } }, 'ok', /does not capture/],

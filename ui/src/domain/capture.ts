@@ -20,7 +20,7 @@ export function captureOf(readiness: string | null | undefined, status: Status |
     return { state: 'detached', label: 'Not capturing', detail: reason === '' ? 'Capture is switched off.' : sentence(reason) };
   }
   if (!status) return { state: 'ok', label: 'Ready', detail: 'Toposcope is ready.' };
-  const { method, programs } = status.capture;
+  const { method, programs, lacking } = status.capture;
   if (method === 'replay') {
     const missing = status.stages.reduce((sum, s) => sum + s.lost, 0);
     return missing === 0
@@ -35,13 +35,14 @@ export function captureOf(readiness: string | null | undefined, status: Status |
   const lossy = status.stages.filter((s) => s.lost > 0);
   for (const { name, lost } of lossy) facts.push(`${plural(lost, 'event')} lost at ${name} since the start.`);
   for (const { name, error } of failed) facts.push(sentence(`${name} is not attached${error === '' ? '' : `: ${error}`}`));
+  for (const { capability, unseen } of lacking) facts.push(sentence(`Without ${capability}: ${unseen}`));
   if (lossy.length === 0) facts.push('Nothing lost since the start.');
   const unresolved = status.stages.reduce((sum, s) => sum + s.unresolved, 0);
   if (unresolved > 0) {
     facts.push(`${plural(unresolved, 'request')} on connections older than Toposcope, or after a loss, read “unknown” where the bytes refer to what was not seen.`);
   }
   if (lossy.length > 0) return { state: 'loss', label: 'Capture loss', detail: facts.join(' ') };
-  if (failed.length > 0) return { state: 'loss', label: 'Capturing in part', detail: facts.join(' ') };
+  if (failed.length > 0 || lacking.length > 0) return { state: 'loss', label: 'Capturing in part', detail: facts.join(' ') };
   return { state: 'ok', label: 'Capturing', detail: facts.join(' ') };
 }
 
