@@ -128,7 +128,8 @@ func (b *bench) startToposcope(ctx context.Context) (*subject.Subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	return subject.Start(ctx, subject.Config{Program: b.toposcope, Dir: dir, Settings: "capture: {method: " + b.method + "}\n"})
+	settings := "capture: {method: " + b.method + "}\nlimits: {cpu: 64}\n" // what is shed for the limit's sake would cost nothing
+	return subject.Start(ctx, subject.Config{Program: b.toposcope, Dir: dir, Settings: settings})
 }
 
 // read takes down what Toposcope says and holds after a load.

@@ -86,16 +86,20 @@ func (s *soak) clients(address map[servers.Kind]string, questions string) []acto
 	http := func(name string, times int, args ...string) actor {
 		return actor{
 			name: name, times: times, sent: sentHTTP,
-			command: append([]string{s.tool("httpload"), "-target", address[servers.Go], "-request", "GET /users/{n}?bytes=500",
-				"-request", "GET /missing"}, args...),
+			command: append([]string{
+				s.tool("httpload"), "-target", address[servers.Go], "-request", "GET /users/{n}?bytes=500",
+				"-request", "GET /missing",
+			}, args...),
 			client: "http_client_request_duration_seconds", server: "http_server_request_duration_seconds", service: "soak-go",
 		}
 	}
 	database := func(driver string, kind servers.Kind) actor {
 		return actor{
 			name: "soak-client-" + driver, times: 1, sent: sentDB, service: "soak-" + string(kind),
-			command: []string{s.tool("dbload"), "-driver", driver, "-target", address[kind], "-connections", "2", "-count",
-				strconv.Itoa(int(50 * seconds))},
+			command: []string{
+				s.tool("dbload"), "-driver", driver, "-target", address[kind], "-connections", "2", "-count",
+				strconv.Itoa(int(50 * seconds)),
+			},
 			client: "db_client_operation_duration_seconds", server: "db_server_operation_duration_seconds",
 		}
 	}
@@ -105,8 +109,10 @@ func (s *soak) clients(address map[servers.Kind]string, questions string) []acto
 		http("soak-churn", int(2*seconds), "-count", "3", "-close"),
 		{
 			name: "soak-calls", times: 1, sent: sentRPC, service: "soak-grpc",
-			command: []string{s.tool("grpcload"), "-target", address[servers.GRPC], "-connections", "2", "-streams", "4", "-count",
-				strconv.Itoa(int(50 * seconds)), "-call", "test.Shop/Get", "-call", "test.Shop/List messages=3", "-call", "test.Orders/Place code=5"},
+			command: []string{
+				s.tool("grpcload"), "-target", address[servers.GRPC], "-connections", "2", "-streams", "4", "-count",
+				strconv.Itoa(int(50 * seconds)), "-call", "test.Shop/Get", "-call", "test.Shop/List messages=3", "-call", "test.Orders/Place code=5",
+			},
 			client: "rpc_client_call_duration_seconds", server: "rpc_server_call_duration_seconds",
 		},
 		database("mariadb-text", servers.MariaDB),
