@@ -15,6 +15,7 @@ type Kernel struct {
 // All lists the kernels that the tests know, oldest first.
 func All() []Kernel {
 	return []Kernel{
+		{Name: "5.10", Package: "linux-image-5.10.*-cloud-amd64", Suite: "bullseye"},
 		{Name: "6.1", Package: "linux-image-6.1.*-cloud-amd64", Suite: "bookworm"},
 		{Name: "6.12", Package: "linux-image-6.12.*-cloud-amd64", Suite: "bookworm"},
 	}

@@ -17,6 +17,8 @@ import (
 // ways are the ways of capture that every guest kernel must offer.
 var ways = []string{"fexit", "kprobe", "syscall"}
 
+func TestGuest510(t *testing.T) { testGuest(t, "5.10") }
+
 func TestGuest61(t *testing.T) { testGuest(t, "6.1") }
 
 // testGuest boots a kernel once. In it the guest program proves the hooks that capture stands on, then drives the built

@@ -14,6 +14,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/toposcope/toposcope/test/kernels"
 )
@@ -68,6 +69,9 @@ func proofs() []proof {
 
 // prove reports for each hook whether a program there counts sends exactly.
 func prove() error {
+	if err := rlimit.RemoveMemlock(); err != nil { // kernels before 5.11 account maps to it
+		return fmt.Errorf("raising the limit of locked memory: %w", err)
+	}
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return fmt.Errorf("loading the kernel's BTF: %w", err)
 	}
