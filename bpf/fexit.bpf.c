@@ -3,6 +3,13 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The way in by BPF trampolines: entry and exit of the socket functions. */
 #include "prelude.h"
+#include "arguments.h"
+
+/* the loader's */
+const volatile u32 arguments_of_tcp_sendmsg = 0;
+const volatile u32 arguments_of_tcp_sendpage = 0;
+const volatile u32 arguments_of_tcp_splice_read = 0;
+const volatile u32 arguments_of_inet_csk_accept = 0;
 
 SEC("fentry/tcp_sendmsg")
 int BPF_PROG(fentry_send, struct sock *sk, struct msghdr *msg, size_t size)
@@ -14,14 +21,10 @@ int BPF_PROG(fentry_send, struct sock *sk, struct msghdr *msg, size_t size)
 	return 0;
 }
 
-/* The result by its own helper: the number of arguments has changed between kernels. */
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(fexit_send, struct sock *sk)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND);
+	send_exit(sk, (s32)RESULT_OF(tcp_sendmsg), SCRATCH_SEND);
 	return 0;
 }
 
@@ -38,30 +41,24 @@ int BPF_PROG(fentry_sendpage, struct sock *sk, void *page, int offset, size_t si
 SEC("fexit/tcp_sendpage")
 int BPF_PROG(fexit_sendpage, struct sock *sk)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND);
+	send_exit(sk, (s32)RESULT_OF(tcp_sendpage), SCRATCH_SEND);
 	return 0;
 }
 
 SEC("fentry/tcp_recvmsg")
-int BPF_PROG(fentry_receive, struct sock *sk, struct msghdr *msg, size_t size, int flags_or_nonblock, int flags)
+int BPF_PROG(fentry_receive, struct sock *sk, struct msghdr *msg)
 {
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	receive_enter(sk, &buffer, BPF_CORE_READ(msg, msg_flags) | flags_or_nonblock);
+	receive_enter(sk, &buffer, BPF_CORE_READ(msg, msg_flags) | handed(ctx, FLAGS_OF_RECEIVE));
 	return 0;
 }
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(fexit_receive)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	receive_exit((s64)(s32)ret, SCRATCH_RECEIVE);
+	receive_exit((s32)RESULT_OF(tcp_recvmsg), SCRATCH_RECEIVE);
 	return 0;
 }
 
@@ -77,19 +74,15 @@ int BPF_PROG(fentry_splice, struct socket *sock)
 SEC("fexit/tcp_splice_read")
 int BPF_PROG(fexit_splice)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	receive_exit((s64)ret, SCRATCH_RECEIVE);
+	receive_exit((s64)RESULT_OF(tcp_splice_read), SCRATCH_RECEIVE);
 	return 0;
 }
 
 SEC("fexit/inet_csk_accept")
 int BPF_PROG(fexit_accept)
 {
-	u64 ret = 0;
+	u64 ret = RESULT_OF(inet_csk_accept);
 
-	bpf_get_func_ret(ctx, &ret);
 	if (ret)
 		accepted((const struct sock *)ret);
 	return 0;
