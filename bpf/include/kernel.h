@@ -65,6 +65,10 @@ enum bpf_map_type {
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
 
+enum bpf_func_id { /* only to ask whether the kernel has a helper; the numbers are bpf_helpers.h's */
+	BPF_FUNC_task_pt_regs = 175,
+};
+
 enum tcp_state {
 	TCP_ESTABLISHED = 1,
 	TCP_SYN_SENT = 2,
@@ -219,6 +223,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	void *stack;
 	char comm[16];
 };
 struct linux_binprm {
