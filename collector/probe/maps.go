@@ -35,6 +35,9 @@ func (p *Probe) makeMaps() error {
 		if name == bpf.SocketsMapScratches {
 			m.MaxEntries *= uint32(ebpf.MustPossibleCPU())
 		}
+		if !kernelAllocates() {
+			reserve(m)
+		}
 		if p.maps[name], err = ebpf.NewMap(m); err != nil {
 			return fmt.Errorf("making the map %s: %w", name, err)
 		}
