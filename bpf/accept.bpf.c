@@ -3,7 +3,10 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* Accepts, but for the kprobe that goes with the others of its kind. What is accepted comes as an address, not typed. */
 #include "prelude.h"
+#include "arguments.h"
 #include "descriptor.h"
+
+const volatile u32 arguments_of_inet_csk_accept = 0; /* the loader's */
 
 static __always_inline void accepted_as(s64 fd)
 {
@@ -24,13 +27,11 @@ int was_accepted(struct trace_event_raw_sys_exit *ctx)
 	return 0;
 }
 
-/* The result by its own helper: the number of arguments has changed between kernels. */
 SEC("fexit/inet_csk_accept")
 int BPF_PROG(fexit_accept)
 {
-	u64 ret = 0;
+	u64 ret = RESULT_OF(inet_csk_accept);
 
-	bpf_get_func_ret(ctx, &ret);
 	if (ret)
 		accepted((const struct sock *)ret);
 	return 0;

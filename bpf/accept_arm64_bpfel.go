@@ -16,23 +16,25 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	AcceptMapBlankConn       = "blank_conn"
-	AcceptMapCaptureSettings = "capture_settings"
-	AcceptMapConns           = "conns"
-	AcceptMapCounters        = "counters"
-	AcceptMapLastConn        = "last_conn"
-	AcceptMapListeners       = "listeners"
-	AcceptMapProcessRing     = "process_ring"
-	AcceptMapReceives        = "receives"
-	AcceptMapRings           = "rings"
-	AcceptMapScratches       = "scratches"
-	AcceptMapSends           = "sends"
-	AcceptMapUnsentCloses    = "unsent_closes"
-	AcceptMapVerdicts        = "verdicts"
-	AcceptMapWatchedCgroups  = "watched_cgroups"
-	AcceptMapWatchedPids     = "watched_pids"
-	AcceptProgFexitAccept    = "fexit_accept"
-	AcceptProgWasAccepted    = "was_accepted"
+	AcceptMapBlankConn                = "blank_conn"
+	AcceptMapCaptureSettings          = "capture_settings"
+	AcceptMapConns                    = "conns"
+	AcceptMapCounters                 = "counters"
+	AcceptMapLastConn                 = "last_conn"
+	AcceptMapListeners                = "listeners"
+	AcceptMapProcessRing              = "process_ring"
+	AcceptMapReceives                 = "receives"
+	AcceptMapRings                    = "rings"
+	AcceptMapScratches                = "scratches"
+	AcceptMapSends                    = "sends"
+	AcceptMapUnsentCloses             = "unsent_closes"
+	AcceptMapVerdicts                 = "verdicts"
+	AcceptMapWatchedCgroups           = "watched_cgroups"
+	AcceptMapWatchedPids              = "watched_pids"
+	AcceptProgFexitAccept             = "fexit_accept"
+	AcceptProgWasAccepted             = "was_accepted"
+	AcceptVarArgumentsOfInetCskAccept = "arguments_of_inet_csk_accept"
+	AcceptVarArgumentsOfTcpRecvmsg    = "arguments_of_tcp_recvmsg"
 )
 
 // LoadAccept returns the embedded CollectionSpec for Accept.
@@ -106,6 +108,8 @@ type AcceptMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type AcceptVariableSpecs struct {
+	ArgumentsOfInetCskAccept *ebpf.VariableSpec `ebpf:"arguments_of_inet_csk_accept"`
+	ArgumentsOfTcpRecvmsg    *ebpf.VariableSpec `ebpf:"arguments_of_tcp_recvmsg"`
 }
 
 // AcceptObjects contains all objects after they have been loaded into the kernel.
@@ -169,6 +173,8 @@ func (m *AcceptMaps) Close() error {
 //
 // It can be passed to LoadAcceptObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AcceptVariables struct {
+	ArgumentsOfInetCskAccept *ebpf.Variable `ebpf:"arguments_of_inet_csk_accept"`
+	ArgumentsOfTcpRecvmsg    *ebpf.Variable `ebpf:"arguments_of_tcp_recvmsg"`
 }
 
 // AcceptPrograms contains all programs after they have been loaded into the kernel.

@@ -15,3 +15,8 @@ package bpf
 //go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types -type task_id -type packet_settings -type local_address -type port_key -type sender Packet packet.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v3
 //go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types Datagram datagram.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v3
 //go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types Udp udp.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v3
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types SocketsV2 sockets.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v2 -DTOPOSCOPE_V2
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types FexitV2 fexit.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v2 -DTOPOSCOPE_V2
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types KprobeV2 kprobe.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v2 -DTOPOSCOPE_V2
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types SyscallV2 syscall.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v2 -DTOPOSCOPE_V2
+//go:generate go tool bpf2go -go-package bpf -target amd64,arm64 -cc clang -no-global-types AcceptV2 accept.bpf.c -- -Iinclude -I/usr/include -O2 -g -Wall -Werror -mcpu=v2 -DTOPOSCOPE_V2

@@ -2,8 +2,16 @@
 
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The way in by BPF trampolines: entry and exit of the socket functions. */
+#ifndef TOPOSCOPE_V2
 #define TOPOSCOPE_TYPED
+#endif
 #include "prelude.h"
+#include "arguments.h"
+
+/* the loader's */
+const volatile u32 arguments_of_tcp_sendmsg = 0;
+const volatile u32 arguments_of_tcp_sendpage = 0;
+const volatile u32 arguments_of_tcp_splice_read = 0;
 
 SEC("fentry/tcp_sendmsg")
 int BPF_PROG(fentry_send, struct sock *sk, struct msghdr *msg, size_t size)
@@ -15,14 +23,10 @@ int BPF_PROG(fentry_send, struct sock *sk, struct msghdr *msg, size_t size)
 	return 0;
 }
 
-/* The result by its own helper: the number of arguments has changed between kernels. */
 SEC("fexit/tcp_sendmsg")
 int BPF_PROG(fexit_send, struct sock *sk)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND);
+	send_exit(sk, (s32)RESULT_OF(tcp_sendmsg), SCRATCH_SEND);
 	return 0;
 }
 
@@ -39,30 +43,24 @@ int BPF_PROG(fentry_sendpage, struct sock *sk, void *page, int offset, size_t si
 SEC("fexit/tcp_sendpage")
 int BPF_PROG(fexit_sendpage, struct sock *sk)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	send_exit(sk, (s64)(s32)ret, SCRATCH_SEND);
+	send_exit(sk, (s32)RESULT_OF(tcp_sendpage), SCRATCH_SEND);
 	return 0;
 }
 
 SEC("fentry/tcp_recvmsg")
-int BPF_PROG(fentry_receive, struct sock *sk, struct msghdr *msg, size_t size, int flags_or_nonblock, int flags)
+int BPF_PROG(fentry_receive, struct sock *sk, struct msghdr *msg)
 {
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	receive_enter(sk, &buffer, msg->msg_flags | flags_or_nonblock);
+	receive_enter(sk, &buffer, read_field(msg, msg_flags) | handed(ctx, FLAGS_OF_RECEIVE));
 	return 0;
 }
 
 SEC("fexit/tcp_recvmsg")
 int BPF_PROG(fexit_receive, struct sock *sk)
 {
-	u64 ret = 0;
-
-	bpf_get_func_ret(ctx, &ret);
-	receive_exit(sk, (s64)(s32)ret, SCRATCH_RECEIVE);
+	receive_exit(sk, (s32)RESULT_OF(tcp_recvmsg), SCRATCH_RECEIVE);
 	return 0;
 }
 
@@ -80,11 +78,9 @@ int BPF_PROG(fentry_splice, struct socket *sock)
 SEC("fexit/tcp_splice_read")
 int BPF_PROG(fexit_splice, struct socket *sock)
 {
-	const struct sock *sk = sock->sk;
-	u64 ret = 0;
+	const struct sock *sk = read_field(sock, sk);
 
-	bpf_get_func_ret(ctx, &ret);
 	if (sk)
-		receive_exit(sk, (s64)ret, SCRATCH_RECEIVE);
+		receive_exit(sk, (s64)RESULT_OF(tcp_splice_read), SCRATCH_RECEIVE);
 	return 0;
 }

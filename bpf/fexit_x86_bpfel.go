@@ -16,29 +16,33 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	FexitMapBlankConn       = "blank_conn"
-	FexitMapCaptureSettings = "capture_settings"
-	FexitMapConns           = "conns"
-	FexitMapCounters        = "counters"
-	FexitMapLastConn        = "last_conn"
-	FexitMapListeners       = "listeners"
-	FexitMapProcessRing     = "process_ring"
-	FexitMapReceives        = "receives"
-	FexitMapRings           = "rings"
-	FexitMapScratches       = "scratches"
-	FexitMapSends           = "sends"
-	FexitMapUnsentCloses    = "unsent_closes"
-	FexitMapVerdicts        = "verdicts"
-	FexitMapWatchedCgroups  = "watched_cgroups"
-	FexitMapWatchedPids     = "watched_pids"
-	FexitProgFentryReceive  = "fentry_receive"
-	FexitProgFentrySend     = "fentry_send"
-	FexitProgFentrySendpage = "fentry_sendpage"
-	FexitProgFentrySplice   = "fentry_splice"
-	FexitProgFexitReceive   = "fexit_receive"
-	FexitProgFexitSend      = "fexit_send"
-	FexitProgFexitSendpage  = "fexit_sendpage"
-	FexitProgFexitSplice    = "fexit_splice"
+	FexitMapBlankConn                = "blank_conn"
+	FexitMapCaptureSettings          = "capture_settings"
+	FexitMapConns                    = "conns"
+	FexitMapCounters                 = "counters"
+	FexitMapLastConn                 = "last_conn"
+	FexitMapListeners                = "listeners"
+	FexitMapProcessRing              = "process_ring"
+	FexitMapReceives                 = "receives"
+	FexitMapRings                    = "rings"
+	FexitMapScratches                = "scratches"
+	FexitMapSends                    = "sends"
+	FexitMapUnsentCloses             = "unsent_closes"
+	FexitMapVerdicts                 = "verdicts"
+	FexitMapWatchedCgroups           = "watched_cgroups"
+	FexitMapWatchedPids              = "watched_pids"
+	FexitProgFentryReceive           = "fentry_receive"
+	FexitProgFentrySend              = "fentry_send"
+	FexitProgFentrySendpage          = "fentry_sendpage"
+	FexitProgFentrySplice            = "fentry_splice"
+	FexitProgFexitReceive            = "fexit_receive"
+	FexitProgFexitSend               = "fexit_send"
+	FexitProgFexitSendpage           = "fexit_sendpage"
+	FexitProgFexitSplice             = "fexit_splice"
+	FexitVarArgumentsOfTcpRecvmsg    = "arguments_of_tcp_recvmsg"
+	FexitVarArgumentsOfTcpSendmsg    = "arguments_of_tcp_sendmsg"
+	FexitVarArgumentsOfTcpSendpage   = "arguments_of_tcp_sendpage"
+	FexitVarArgumentsOfTcpSpliceRead = "arguments_of_tcp_splice_read"
 )
 
 // LoadFexit returns the embedded CollectionSpec for Fexit.
@@ -118,6 +122,10 @@ type FexitMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FexitVariableSpecs struct {
+	ArgumentsOfTcpRecvmsg    *ebpf.VariableSpec `ebpf:"arguments_of_tcp_recvmsg"`
+	ArgumentsOfTcpSendmsg    *ebpf.VariableSpec `ebpf:"arguments_of_tcp_sendmsg"`
+	ArgumentsOfTcpSendpage   *ebpf.VariableSpec `ebpf:"arguments_of_tcp_sendpage"`
+	ArgumentsOfTcpSpliceRead *ebpf.VariableSpec `ebpf:"arguments_of_tcp_splice_read"`
 }
 
 // FexitObjects contains all objects after they have been loaded into the kernel.
@@ -181,6 +189,10 @@ func (m *FexitMaps) Close() error {
 //
 // It can be passed to LoadFexitObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FexitVariables struct {
+	ArgumentsOfTcpRecvmsg    *ebpf.Variable `ebpf:"arguments_of_tcp_recvmsg"`
+	ArgumentsOfTcpSendmsg    *ebpf.Variable `ebpf:"arguments_of_tcp_sendmsg"`
+	ArgumentsOfTcpSendpage   *ebpf.Variable `ebpf:"arguments_of_tcp_sendpage"`
+	ArgumentsOfTcpSpliceRead *ebpf.Variable `ebpf:"arguments_of_tcp_splice_read"`
 }
 
 // FexitPrograms contains all programs after they have been loaded into the kernel.

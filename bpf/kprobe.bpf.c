@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The way in by kprobes on the socket functions, where trampolines may not be loaded. */
 #include "prelude.h"
+#include "arguments.h"
 
 SEC("kprobe/tcp_sendmsg")
 int BPF_KPROBE(kprobe_send, struct sock *sk, struct msghdr *msg, size_t size)
@@ -39,12 +40,12 @@ int BPF_KRETPROBE(kretprobe_sendpage, int ret)
 }
 
 SEC("kprobe/tcp_recvmsg")
-int BPF_KPROBE(kprobe_receive, struct sock *sk, struct msghdr *msg, size_t size, int flags_or_nonblock)
+int BPF_KPROBE(kprobe_receive, struct sock *sk, struct msghdr *msg, size_t size, int fourth, int fifth)
 {
 	struct buffer buffer;
 
 	buffer_of(&buffer, &msg->msg_iter);
-	receive_enter(sk, &buffer, BPF_CORE_READ(msg, msg_flags) | flags_or_nonblock);
+	receive_enter(sk, &buffer, BPF_CORE_READ(msg, msg_flags) | (FLAGS_OF_RECEIVE == 4 ? fifth : fourth));
 	return 0;
 }
 

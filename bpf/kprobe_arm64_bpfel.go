@@ -16,30 +16,31 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	KprobeMapBlankConn          = "blank_conn"
-	KprobeMapCaptureSettings    = "capture_settings"
-	KprobeMapConns              = "conns"
-	KprobeMapCounters           = "counters"
-	KprobeMapLastConn           = "last_conn"
-	KprobeMapListeners          = "listeners"
-	KprobeMapProcessRing        = "process_ring"
-	KprobeMapReceives           = "receives"
-	KprobeMapRings              = "rings"
-	KprobeMapScratches          = "scratches"
-	KprobeMapSends              = "sends"
-	KprobeMapUnsentCloses       = "unsent_closes"
-	KprobeMapVerdicts           = "verdicts"
-	KprobeMapWatchedCgroups     = "watched_cgroups"
-	KprobeMapWatchedPids        = "watched_pids"
-	KprobeProgKprobeReceive     = "kprobe_receive"
-	KprobeProgKprobeSend        = "kprobe_send"
-	KprobeProgKprobeSendpage    = "kprobe_sendpage"
-	KprobeProgKprobeSplice      = "kprobe_splice"
-	KprobeProgKretprobeAccept   = "kretprobe_accept"
-	KprobeProgKretprobeReceive  = "kretprobe_receive"
-	KprobeProgKretprobeSend     = "kretprobe_send"
-	KprobeProgKretprobeSendpage = "kretprobe_sendpage"
-	KprobeProgKretprobeSplice   = "kretprobe_splice"
+	KprobeMapBlankConn             = "blank_conn"
+	KprobeMapCaptureSettings       = "capture_settings"
+	KprobeMapConns                 = "conns"
+	KprobeMapCounters              = "counters"
+	KprobeMapLastConn              = "last_conn"
+	KprobeMapListeners             = "listeners"
+	KprobeMapProcessRing           = "process_ring"
+	KprobeMapReceives              = "receives"
+	KprobeMapRings                 = "rings"
+	KprobeMapScratches             = "scratches"
+	KprobeMapSends                 = "sends"
+	KprobeMapUnsentCloses          = "unsent_closes"
+	KprobeMapVerdicts              = "verdicts"
+	KprobeMapWatchedCgroups        = "watched_cgroups"
+	KprobeMapWatchedPids           = "watched_pids"
+	KprobeProgKprobeReceive        = "kprobe_receive"
+	KprobeProgKprobeSend           = "kprobe_send"
+	KprobeProgKprobeSendpage       = "kprobe_sendpage"
+	KprobeProgKprobeSplice         = "kprobe_splice"
+	KprobeProgKretprobeAccept      = "kretprobe_accept"
+	KprobeProgKretprobeReceive     = "kretprobe_receive"
+	KprobeProgKretprobeSend        = "kretprobe_send"
+	KprobeProgKretprobeSendpage    = "kretprobe_sendpage"
+	KprobeProgKretprobeSplice      = "kretprobe_splice"
+	KprobeVarArgumentsOfTcpRecvmsg = "arguments_of_tcp_recvmsg"
 )
 
 // LoadKprobe returns the embedded CollectionSpec for Kprobe.
@@ -120,6 +121,7 @@ type KprobeMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type KprobeVariableSpecs struct {
+	ArgumentsOfTcpRecvmsg *ebpf.VariableSpec `ebpf:"arguments_of_tcp_recvmsg"`
 }
 
 // KprobeObjects contains all objects after they have been loaded into the kernel.
@@ -183,6 +185,7 @@ func (m *KprobeMaps) Close() error {
 //
 // It can be passed to LoadKprobeObjects or ebpf.CollectionSpec.LoadAndAssign.
 type KprobeVariables struct {
+	ArgumentsOfTcpRecvmsg *ebpf.Variable `ebpf:"arguments_of_tcp_recvmsg"`
 }
 
 // KprobePrograms contains all programs after they have been loaded into the kernel.

@@ -186,7 +186,7 @@ EXIT(sent_messages)
 		if (bpf_probe_read_user(&message, sizeof(message), (struct user_mmsghdr *)base + i))
 			break;
 		if (i > 0)
-			call->seq = __sync_fetch_and_add(&conn->seq, 1);
+			call->seq = next_seq(conn);
 		vector(&call->buffer, (u64)message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen);
 		send_run(conn, set, call, message.msg_len, SCRATCH_SEND);
 		call->off += message.msg_len;
@@ -250,6 +250,11 @@ static __always_inline void arguments_of(struct arguments *args, const struct pt
 	args->third = BPF_CORE_READ(regs, dx);
 	args->fourth = BPF_CORE_READ(regs, r10);
 }
+
+static __always_inline bool from_program(const struct pt_regs *regs)
+{
+	return (BPF_CORE_READ(regs, cs) & 3) == 3; /* the ring it came from */
+}
 #elif defined(__TARGET_ARCH_arm64)
 #define NR_READ 63
 #define NR_RECVFROM 207
@@ -261,7 +266,28 @@ static __always_inline void arguments_of(struct arguments *args, const struct pt
 	args->third = BPF_CORE_READ(regs, user_regs.regs[2]);
 	args->fourth = BPF_CORE_READ(regs, user_regs.regs[3]);
 }
+
+static __always_inline bool from_program(const struct pt_regs *regs)
+{
+	return (BPF_CORE_READ(regs, user_regs.pstate) & 15) == 0; /* the exception level it came from */
+}
 #endif
+
+/*
+ * What a task entered the kernel with. Before 5.15 no helper tells: it is at the end of the task's stack, whose size BTF does not have
+ * (THREAD_SIZE; of kernels with pages of 4 KiB and without KASAN). NULL when what is there did not come from a program.
+ */
+#define STACK_SIZE 16384
+
+static __always_inline const struct pt_regs *registers_of(struct task_struct *task)
+{
+	const struct pt_regs *registers;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (const struct pt_regs *)bpf_task_pt_regs(task);
+	registers = BPF_CORE_READ(task, stack) + STACK_SIZE - bpf_core_type_size(struct pt_regs);
+	return from_program(registers) ? registers : NULL;
+}
 
 /*
  * Threads that were waiting in a receive when capture began: its return is traced, its entry was not. Nothing has moved since, so
@@ -273,6 +299,7 @@ int waiting_receives(struct bpf_iter__task *ctx)
 	struct settings *set = get_settings();
 	struct task_struct *task = ctx->task;
 	struct arguments args = {};
+	const struct pt_regs *registers;
 	struct call call = {};
 	const struct sock *sk;
 	struct conn *conn;
@@ -281,7 +308,10 @@ int waiting_receives(struct bpf_iter__task *ctx)
 
 	if (!task || !set)
 		return 0;
-	arguments_of(&args, (const struct pt_regs *)bpf_task_pt_regs(task));
+	registers = registers_of(task);
+	if (!registers)
+		return 0;
+	arguments_of(&args, registers);
 	if (args.number != NR_READ && args.number != NR_RECVFROM)
 		return 0;
 	sk = socket_of(task, args.first);

@@ -6,6 +6,9 @@
  * other kinds pay nothing for it.
  */
 #define TOPOSCOPE_PACKETS
+/* one a CPU and program, as scratches: a trampoline's can be preempted by another, but never by itself */
+#define SCRATCHES datagram_scratches
+enum scratch_slot { DATAGRAM_SENT4, DATAGRAM_SENT6, DATAGRAM_RECEIVED, SCRATCH_SLOTS };
 #include "prelude.h"
 #include "packet.h"
 
@@ -24,23 +27,6 @@ struct {
 	__type(key, u64);
 	__type(value, struct datagram_receive);
 } datagram_receives SEC(".maps");
-
-/* as scratches, one a CPU and program: a trampoline's can be preempted by another, but never by itself */
-enum datagram_slot { DATAGRAM_SENT4, DATAGRAM_SENT6, DATAGRAM_RECEIVED, DATAGRAM_SLOTS };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DATAGRAM_SLOTS); /* the loader multiplies by the number of CPUs */
-	__type(key, u32);
-	__type(value, struct scratch);
-} datagram_scratches SEC(".maps");
-
-static __always_inline struct scratch *get_datagram_scratch(u32 slot)
-{
-	u32 key = bpf_get_smp_processor_id() * DATAGRAM_SLOTS + slot;
-
-	return bpf_map_lookup_elem(&datagram_scratches, &key);
-}
 
 /* A record is put together where a run of a call's bytes would be: right before scratch->data. */
 static __always_inline struct packet_event *record_of(struct scratch *scratch)
@@ -164,7 +150,7 @@ static __always_inline bool may_serve(const struct sock *sk, const struct packet
 static __always_inline void udp_send(const struct sk_buff *skb, u32 slot)
 {
 	struct packet_settings *wanted = get_packet_settings();
-	struct scratch *scratch = get_datagram_scratch(slot);
+	struct scratch *scratch = get_scratch(slot);
 	const struct sock *sk = BPF_CORE_READ(skb, sk);
 	struct settings *set = get_settings();
 	struct packet p = {};
@@ -209,12 +195,12 @@ static __always_inline void udp_receive(const struct sock *sk, const struct msgh
 static __always_inline void udp_consumed(const struct sock *sk, const struct sk_buff *skb, int copied)
 {
 	struct packet_settings *wanted = get_packet_settings();
-	struct scratch *scratch = get_datagram_scratch(DATAGRAM_RECEIVED);
+	struct scratch *scratch = get_scratch(DATAGRAM_RECEIVED);
 	u64 id = bpf_get_current_pid_tgid(), head, want;
 	struct settings *set = get_settings();
 	struct datagram_receive *receive;
 	struct packet p = {};
-	struct run run = {};
+	struct run run = { .slot = DATAGRAM_RECEIVED };
 	u32 size;
 
 	receive = bpf_map_lookup_elem(&datagram_receives, &id);

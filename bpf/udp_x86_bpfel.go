@@ -28,7 +28,6 @@ const (
 	UdpMapProcessRing        = "process_ring"
 	UdpMapReceives           = "receives"
 	UdpMapRings              = "rings"
-	UdpMapScratches          = "scratches"
 	UdpMapSends              = "sends"
 	UdpMapUnsentCloses       = "unsent_closes"
 	UdpMapVerdicts           = "verdicts"
@@ -116,7 +115,6 @@ type UdpMapSpecs struct {
 	ProcessRing       *ebpf.MapSpec `ebpf:"process_ring"`
 	Receives          *ebpf.MapSpec `ebpf:"receives"`
 	Rings             *ebpf.MapSpec `ebpf:"rings"`
-	Scratches         *ebpf.MapSpec `ebpf:"scratches"`
 	Sends             *ebpf.MapSpec `ebpf:"sends"`
 	UnsentCloses      *ebpf.MapSpec `ebpf:"unsent_closes"`
 	Verdicts          *ebpf.MapSpec `ebpf:"verdicts"`
@@ -162,7 +160,6 @@ type UdpMaps struct {
 	ProcessRing       *ebpf.Map `ebpf:"process_ring"`
 	Receives          *ebpf.Map `ebpf:"receives"`
 	Rings             *ebpf.Map `ebpf:"rings"`
-	Scratches         *ebpf.Map `ebpf:"scratches"`
 	Sends             *ebpf.Map `ebpf:"sends"`
 	UnsentCloses      *ebpf.Map `ebpf:"unsent_closes"`
 	Verdicts          *ebpf.Map `ebpf:"verdicts"`
@@ -184,7 +181,6 @@ func (m *UdpMaps) Close() error {
 		m.ProcessRing,
 		m.Receives,
 		m.Rings,
-		m.Scratches,
 		m.Sends,
 		m.UnsentCloses,
 		m.Verdicts,

@@ -139,7 +139,7 @@ static __always_inline void send_enter(const struct sock *sk, struct conn *known
 		return;
 	call.sk = (u64)sk;
 	call.time = bpf_ktime_get_ns();
-	call.seq = __sync_fetch_and_add(&conn->seq, 1);
+	call.seq = next_seq(conn);
 	call.flags = conn->last_direction != SENT ? CALL_TURNS : 0;
 	call.turn = turn_of(conn, SENT);
 	call.at = read_field(tp, write_seq);
@@ -190,7 +190,7 @@ static __always_inline void send_exit(const struct sock *sk, s64 ret, u32 slot)
 		goto out;
 	if (ret > 0)
 		send_run(conn, set, call, ret, slot);
-	else if (__sync_val_compare_and_swap(&conn->seq, call->seq + 1, call->seq) != call->seq + 1)
+	else if (!take_back_seq(conn, call->seq))
 		send_run(conn, set, call, 0, slot); /* a later number is out already: this one must not be missing */
 	else if (call->flags & CALL_TURNS)
 		take_back_turn(conn);
@@ -215,7 +215,7 @@ static __always_inline void receive_run(struct conn *conn, const struct settings
 		off = next;
 	}
 	run->time = bpf_ktime_get_ns();
-	run->seq = __sync_fetch_and_add(&conn->seq, 1);
+	run->seq = next_seq(conn);
 	run->turn = turn_of(conn, RECEIVED);
 	run->off = off;
 	run->size = size;

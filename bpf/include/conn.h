@@ -3,6 +3,8 @@
 #ifndef TOPOSCOPE_CONN_H
 #define TOPOSCOPE_CONN_H
 
+#include "number.h"
+
 static __always_inline bool is_tcp(const struct sock *sk)
 {
 	u16 family = read_field(sk, __sk_common.skc_family);
@@ -178,8 +180,12 @@ static __always_inline struct conn *blank(u32 slot, u8 role)
 	if (!conn || !last)
 		return NULL;
 	__builtin_memset(conn, 0, sizeof(*conn));
-	conn->id = __sync_fetch_and_add(last, 1) + 1;
+	conn->id = next_id(last);
 	conn->role = role;
+	if (!conn->id) {
+		count(COUNT_LOST_CONNS, 1);
+		return NULL;
+	}
 	return conn;
 }
 

@@ -191,8 +191,9 @@ struct msghdr {
 	unsigned int msg_flags;
 };
 
-enum bpf_func_id { /* asked for by name */
-	BPF_FUNC_get_current_task_btf,
+enum bpf_func_id { /* only to ask by name whether the kernel has a helper */
+	BPF_FUNC_get_current_task_btf = 158,
+	BPF_FUNC_task_pt_regs = 175,
 };
 struct mm_struct {
 	unsigned long arg_start;
@@ -222,6 +223,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	void *stack;
 	char comm[16];
 };
 struct linux_binprm {

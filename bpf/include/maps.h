@@ -155,7 +155,10 @@ struct {
  * Where a record with bytes is put together: one a CPU and kind of call. Tracepoints and kprobes run with preemption off; an fexit
  * program can be preempted by one of the other kind, but never by itself. Every CPU has these in memory: that bounds WHOLE_MAX.
  */
+#ifndef SCRATCHES /* an object may have an area of its own, and says before what it calls the slots */
+#define SCRATCHES scratches
 enum scratch_slot { SCRATCH_SEND, SCRATCH_RECEIVE, SCRATCH_SLOTS };
+#endif
 
 #define RECORD_MAX (WHOLE_MAX + TAIL_MAX)
 
@@ -178,13 +181,13 @@ struct {
 	__uint(max_entries, SCRATCH_SLOTS); /* the loader multiplies by the number of CPUs */
 	__type(key, u32);
 	__type(value, struct scratch);
-} scratches SEC(".maps");
+} SCRATCHES SEC(".maps");
 
 static __always_inline struct scratch *get_scratch(u32 slot)
 {
 	u32 key = bpf_get_smp_processor_id() * SCRATCH_SLOTS + slot;
 
-	return bpf_map_lookup_elem(&scratches, &key);
+	return bpf_map_lookup_elem(&SCRATCHES, &key);
 }
 
 /* ends of connections that found no room in their ring: user space fetches them, because a loss at the end shows nowhere else */

@@ -124,10 +124,12 @@ static __always_inline void next_segment(struct scratch *scratch)
 
 /*
  * Copy to scratch->data, from at to end, out of a buffer of several segments; at says how far it came. A step copies HEAD_MAX
- * bytes or comes to the end of a segment. As it is not static, the verifier looks at it once instead of at each call.
+ * bytes or comes to the end of a segment. As it is not static, the verifier looks at it once instead of at each call. It finds the
+ * scratch area anew, because before 5.12 such a function may not be handed a pointer.
  */
-__attribute__((noinline)) int copy_segments(struct scratch *scratch)
+__attribute__((noinline)) int copy_segments(u32 slot)
 {
+	struct scratch *scratch = get_scratch(slot);
 	u64 n, at;
 	int i;
 
@@ -170,7 +172,7 @@ static __always_inline u64 copy_iov(struct scratch *scratch, u64 at, const struc
 	scratch->base = run->buffer.base;
 	scratch->segments = run->buffer.segments;
 	scratch->user = run->buffer.kind == BUFFER_USER_IOV;
-	copy_segments(scratch);
+	copy_segments(run->slot);
 	return scratch->at - at;
 }
 

@@ -233,6 +233,9 @@ func (p *Probe) failed(programs []string, err error) error {
 func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*program, error) {
 	some := spec.Copy()
 	maps.DeleteFunc(some.Programs, func(k string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, k) })
+	if err := setArguments(some); err != nil {
+		return nil, err
+	}
 	replacements := map[string]*ebpf.Map{}
 	for name, m := range some.Maps {
 		if strings.HasPrefix(name, ".") {
@@ -242,7 +245,7 @@ func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*pr
 		if err != nil {
 			return nil, err
 		}
-		m.MaxEntries = shared.MaxEntries() // some were sized for this host
+		m.MaxEntries, m.Flags = shared.MaxEntries(), shared.Flags() // some were sized for this host
 		replacements[name] = shared
 	}
 	coll, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: replacements})

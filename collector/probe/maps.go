@@ -50,18 +50,14 @@ func (p *Probe) makeMaps() error {
 	return nil
 }
 
-// maxSends is how many calls that send may be under way at once. One lasts as long as its copy, or as the other end leaves it
-// waiting; one beyond is counted as lost ("calls"). Receives wait as a rule, a thread each, and have all of the room that the
-// object asks for.
-const maxSends = 4096
-
 // size fits a map to this host. Its room is taken at once, unless it has BPF_F_NO_PREALLOC.
 func (p *Probe) size(m *ebpf.MapSpec) {
+	if !kernelAllocates() {
+		reserve(m)
+	}
 	switch m.Name {
 	case bpf.SocketsMapScratches:
 		m.MaxEntries *= uint32(ebpf.MustPossibleCPU())
-	case bpf.SocketsMapSends:
-		m.MaxEntries = maxSends
 	case bpf.SocketsMapConns:
 		if p.opts.maxConns > 0 {
 			m.MaxEntries = uint32(p.opts.maxConns)

@@ -103,7 +103,10 @@ func CheckWays() ([]WayCheck, error) {
 	var checks []WayCheck
 	for _, w := range ways() {
 		clear(p.failures)
-		err := p.attachWay(w)
+		err := p.attachBase(w)
+		if err == nil {
+			err = p.attachWay(w)
+		}
 		p.detach()
 		c := WayCheck{Name: w.name, What: w.what, Err: err}
 		if err == nil {

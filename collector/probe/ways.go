@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/cilium/ebpf"
-
 	"github.com/toposcope/toposcope/bpf"
 )
 
@@ -21,7 +19,7 @@ type attachment struct {
 // group is a set of programs that load and attach together. A required one that fails makes the group fail.
 type group struct {
 	name string
-	load func() (*ebpf.CollectionSpec, error)
+	load loader
 	at   []attachment
 }
 
@@ -53,21 +51,21 @@ func processGroup() group {
 }
 
 func sockets() group {
-	return group{"sockets", bpf.LoadSockets, programs("socket_state", "socket_destroyed")}
+	return group{"sockets", either(bpf.LoadSockets, bpf.LoadSocketsV2), programs("socket_state", "socket_destroyed")}
 }
 
 // iterators are loaded with sockets and run on demand.
 func iterators() group {
-	return group{"iterators", bpf.LoadSockets, programs("existing_sockets", "conn_totals", "listener_queues")}
+	return group{"iterators", either(bpf.LoadSockets, bpf.LoadSocketsV2), programs("existing_sockets", "conn_totals", "listener_queues")}
 }
 
 // trampolineAccepts is a group of its own because its program is handed an address where the others of its way have typed pointers.
 func trampolineAccepts() group {
-	return group{"accept by fexit", bpf.LoadAccept, programs("fexit_accept")}
+	return group{"accept by fexit", either(bpf.LoadAccept, bpf.LoadAcceptV2), programs("fexit_accept")}
 }
 
 func accepts() group {
-	return group{"accept", bpf.LoadAccept, []attachment{{program: "was_accepted", syscalls: []string{"sys_exit_accept", "sys_exit_accept4"}}}}
+	return group{"accept", either(bpf.LoadAccept, bpf.LoadAcceptV2), []attachment{{program: "was_accepted", syscalls: []string{"sys_exit_accept", "sys_exit_accept4"}}}}
 }
 
 // packetMethod is the last way, for connections and for datagrams.
@@ -77,12 +75,12 @@ const packetMethod = "packet"
 func ways() []way {
 	return []way{
 		{name: "fexit", what: "BPF trampolines on the socket functions", groups: []group{{
-			"fexit", bpf.LoadFexit,
+			"fexit", either(bpf.LoadFexit, bpf.LoadFexitV2),
 			slices.Concat(programs("fexit_send", "fentry_send", "fexit_receive", "fentry_receive"),
 				optional("fexit_sendpage", "fentry_sendpage", "fexit_splice", "fentry_splice")),
 		}, trampolineAccepts()}},
 		{name: "kprobe", what: "kprobes on the socket functions", groups: []group{{
-			"kprobe", bpf.LoadKprobe,
+			"kprobe", either(bpf.LoadKprobe, bpf.LoadKprobeV2),
 			slices.Concat(programs("kretprobe_send", "kprobe_send", "kretprobe_receive", "kprobe_receive", "kretprobe_accept"),
 				optional("kretprobe_sendpage", "kprobe_sendpage", "kretprobe_splice", "kprobe_splice")),
 		}}},
@@ -90,7 +88,7 @@ func ways() []way {
 			"tracepoint", bpf.LoadTracepoint,
 			programs("tracepoint_sent", "tracepoint_send", "tracepoint_receive", "tracepoint_consumed"),
 		}, accepts()}},
-		{name: "syscall", what: "system call tracepoints", groups: []group{{"syscall", bpf.LoadSyscall, syscalls()}, accepts()}},
+		{name: "syscall", what: "system call tracepoints", groups: []group{{"syscall", either(bpf.LoadSyscall, bpf.LoadSyscallV2), syscalls()}, accepts()}},
 		{name: packetMethod, what: "a socket filter in each network namespace; no tasks, no accepts", packets: true, streams: true},
 	}
 }
