@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -23,6 +24,7 @@ type program struct {
 
 // attach attaches the first way that the host allows, for connections and for datagrams. The caller holds p.mu.
 func (p *Probe) attach() error {
+	defer p.readTypes()()
 	clear(p.failures)
 	candidates, err := wayNamed(p.opts.Method, ways())
 	if err != nil {
@@ -32,6 +34,13 @@ func (p *Probe) attach() error {
 		return err
 	}
 	return p.attachDatagrams()
+}
+
+// readTypes keeps the kernel's type information for all programs that are loaded until forget is called: to decode it takes longer than
+// to load one, and it is several times what lives on. The caller holds p.mu.
+func (p *Probe) readTypes() (forget func()) {
+	p.types = btf.NewCache()
+	return func() { p.types = nil }
 }
 
 func (p *Probe) attachStreams(candidates []way) error {
@@ -197,11 +206,11 @@ func (p *Probe) loadGroup(spec *ebpf.CollectionSpec, g group) (map[string]*progr
 			required = append(required, a.program)
 		}
 	}
-	progs, err := p.load(spec, all...)
+	progs, err := p.load(spec, p.types, all...)
 	if err == nil || len(required) == len(all) {
 		return progs, p.failed(required, err)
 	}
-	progs, err = p.load(spec, required...)
+	progs, err = p.load(spec, p.types, required...)
 	if err != nil {
 		return nil, p.failed(required, err)
 	}
@@ -209,7 +218,7 @@ func (p *Probe) loadGroup(spec *ebpf.CollectionSpec, g group) (map[string]*progr
 		if !a.optional {
 			continue
 		}
-		one, err := p.load(spec, a.program)
+		one, err := p.load(spec, p.types, a.program)
 		if err != nil {
 			p.failures[a.program] = err
 			continue
@@ -230,10 +239,10 @@ func (p *Probe) failed(programs []string, err error) error {
 }
 
 // load loads programs of spec onto the shared maps.
-func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*program, error) {
+func (p *Probe) load(spec *ebpf.CollectionSpec, types *btf.Cache, names ...string) (map[string]*program, error) {
 	some := spec.Copy()
 	maps.DeleteFunc(some.Programs, func(k string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, k) })
-	if err := setArguments(some); err != nil {
+	if err := setArguments(some, types); err != nil {
 		return nil, err
 	}
 	replacements := map[string]*ebpf.Map{}
@@ -248,7 +257,7 @@ func (p *Probe) load(spec *ebpf.CollectionSpec, names ...string) (map[string]*pr
 		m.MaxEntries, m.Flags = shared.MaxEntries(), shared.Flags() // some were sized for this host
 		replacements[name] = shared
 	}
-	coll, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: replacements})
+	coll, err := ebpf.NewCollectionWithOptions(some, ebpf.CollectionOptions{MapReplacements: replacements, Cache: types})
 	if err != nil {
 		return nil, fmt.Errorf("loading: %w", err)
 	}

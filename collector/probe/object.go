@@ -81,13 +81,13 @@ const argumentsOf = "arguments_of_"
 
 // setArguments tells the programs of spec how many arguments the functions have that they hook, where it matters: an fexit program finds
 // the result after them.
-func setArguments(spec *ebpf.CollectionSpec) error {
+func setArguments(spec *ebpf.CollectionSpec, types *btf.Cache) error {
 	for _, prog := range spec.Programs {
 		constant := spec.Variables[argumentsOf+prog.AttachTo]
 		if constant == nil {
 			continue
 		}
-		n, err := arguments(prog.AttachTo)
+		n, err := arguments(prog.AttachTo, types)
 		if errors.Is(err, btf.ErrNotFound) {
 			continue // there is nothing to attach to, which attaching says better
 		}
@@ -105,8 +105,8 @@ func setArguments(spec *ebpf.CollectionSpec) error {
 const argumentsMost = 6
 
 // arguments is the number of arguments of a function of the running kernel.
-func arguments(function string) (uint32, error) {
-	f, err := kernelFunction(function)
+func arguments(function string, types *btf.Cache) (uint32, error) {
+	f, err := kernelFunction(function, types)
 	if err != nil {
 		return 0, err
 	}
@@ -118,8 +118,8 @@ func arguments(function string) (uint32, error) {
 }
 
 // kernelFunction finds a function of the running kernel; the error wraps btf.ErrNotFound where there is none of that name.
-func kernelFunction(name string) (*btf.Func, error) {
-	kernel, err := btf.LoadKernelSpec()
+func kernelFunction(name string, types *btf.Cache) (*btf.Func, error) {
+	kernel, err := types.Kernel()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kernel's type information: %w", err)
 	}
@@ -137,7 +137,7 @@ const reservedMost = 65536
 // 6.1 there is an allocator for that. Before it the kernel warns in its log when such a program is loaded, and panics with
 // kernel.panic_on_warn.
 var kernelAllocates = sync.OnceValue(func() bool {
-	_, err := kernelFunction("bpf_mem_alloc_init")
+	_, err := kernelFunction("bpf_mem_alloc_init", btf.NewCache())
 	return !errors.Is(err, btf.ErrNotFound)
 })
 

@@ -134,12 +134,12 @@ func TestArguments(t *testing.T) {
 			}
 		}
 	}
-	if _, err := arguments(many); !errors.Is(err, ebpf.ErrNotSupported) {
+	if _, err := arguments(many, btf.NewCache()); !errors.Is(err, ebpf.ErrNotSupported) {
 		t.Errorf("arguments of %q: %v, want %v", many, err, ebpf.ErrNotSupported)
 	}
 	for _, load := range []loader{bpf.LoadFexit, bpf.LoadFexitV2} {
 		spec := mustLoad(t, load)
-		if err := setArguments(spec); err != nil {
+		if err := setArguments(spec, btf.NewCache()); err != nil {
 			t.Fatal(err)
 		}
 		for name, prog := range spec.Programs {
@@ -153,7 +153,7 @@ func TestArguments(t *testing.T) {
 			} else if err := constant.Get(&got); err != nil {
 				t.Fatal(err)
 			}
-			if f, err := kernelFunction(prog.AttachTo); err == nil {
+			if f, err := kernelFunction(prog.AttachTo, btf.NewCache()); err == nil {
 				want = uint32(len(f.Type.(*btf.FuncProto).Params))
 			}
 			if got != want {

@@ -134,7 +134,7 @@ func (p *Probe) loadFilter(spec *ebpf.CollectionSpec, inode uint32) (*ebpf.Progr
 	if err := spec.Variables[bpf.PacketVarNetns].Set(inode); err != nil {
 		return nil, fmt.Errorf("setting the filter's namespace: %w", err)
 	}
-	loaded, err := p.load(spec, bpf.PacketProgPacketFilter)
+	loaded, err := p.load(spec, nil, bpf.PacketProgPacketFilter)
 	if err != nil {
 		return nil, err
 	}

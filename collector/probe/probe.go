@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sync/errgroup"
 
@@ -70,6 +71,7 @@ type Probe struct {
 
 	mu       sync.Mutex // guards what follows: attaching, detaching and asking
 	programs []*program
+	types    *btf.Cache // of the kernel, while programs are loaded
 	method   string
 	// datagrams is the way that datagrams are captured by, "" for none.
 	datagrams string

@@ -100,6 +100,7 @@ func CheckWays() ([]WayCheck, error) {
 	defer p.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.readTypes()()
 	var checks []WayCheck
 	for _, w := range ways() {
 		clear(p.failures)
