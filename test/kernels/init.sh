@@ -13,14 +13,16 @@ mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug
+mount -t securityfs securityfs /sys/kernel/security
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 hostname guest
 ip link set lo up
 while read -r module; do insmod "$module"; done </job/modules
 # Raw: a line feed must not become two bytes, and a binary must arrive as it is.
-stty -F /dev/ttyS0 raw -echo
-exec </dev/null >/dev/ttyS0 2>&1
+tty=/dev/$(cat /sys/class/tty/console/active)
+stty -F "$tty" raw -echo
+exec </dev/null >"$tty" 2>&1
 cd /job
 echo "@toposcope {\"start\":\"$(uname -r)\"}"
 sh /job/run

@@ -17,7 +17,7 @@ import (
 var initScript string
 
 // writeInitramfs writes the guest's root. It is not compressed: unpacking costs more under emulation than loading.
-func writeInitramfs(w io.Writer, busybox string, modules []string, job Job) error {
+func writeInitramfs(w io.Writer, arch, busybox string, modules []string, job Job) error {
 	c := newCpioWriter(w)
 	for _, d := range []string{"proc", "sys", "dev", "tmp", "run", "root", "etc", "job"} {
 		if err := c.dir(d); err != nil {
@@ -43,7 +43,7 @@ func writeInitramfs(w io.Writer, busybox string, modules []string, job Job) erro
 		err = errors.Join(err, addHostFile(c, "job/modules.d/"+filepath.Base(m), m))
 	}
 	for _, b := range job.Binaries {
-		if e := checkStatic(b); e != nil {
+		if e := checkProgram(b, arch); e != nil {
 			err = errors.Join(err, e)
 			continue
 		}

@@ -1,77 +1,78 @@
 package kernels_test
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"flag"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/toposcope/toposcope/test/kernels"
 )
 
-// ways are the ways of capture that every guest kernel must offer.
-var ways = []string{"fexit", "kprobe", "syscall"}
+// write makes the tests keep what they prove.
+var write = flag.Bool("write", false, "keep what is proven in testdata, and in docs/kernels.md")
 
-func TestGuest61(t *testing.T) { testGuest(t, "6.1") }
-
-// testGuest boots a kernel once. In it the guest program proves the hooks that capture stands on, then drives the built
-// toposcope by each way.
-func testGuest(t *testing.T, name string) {
-	k, err := kernels.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	job := kernels.Job{Timeout: 10 * time.Minute}
-	job.Binaries = []string{buildGuest(t)}
-	job.Cmd = []string{"guest", "all", "-ways", strings.Join(ways, ",")}
-	toposcope, toposcopeErr := builtToposcope()
-	if toposcopeErr == nil {
-		job.Binaries = append(job.Binaries, toposcope)
-		job.Cmd = append(job.Cmd, "-toposcope", kernels.GuestPath(toposcope))
-	}
-	res, err := kernels.Run(t.Context(), k, job)
-	if errors.Is(err, kernels.ErrUnavailable) {
-		missing(t, err.Error())
-	}
-	keepConsole(t, res)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s: boot %.1f s, whole %.1f s", res.Release, res.Boot.Seconds(), res.Whole.Seconds())
-	reports := map[string]kernels.Report{}
-	for _, raw := range res.Results {
-		var rep kernels.Report
-		if err := json.Unmarshal(raw, &rep); err != nil {
-			t.Fatalf("reading a report: %v", err)
-		}
-		reports[rep.Name] = rep
-	}
-	for _, hook := range []string{"kprobe", "kretprobe", "fentry", "fexit", "syscall"} {
-		t.Run("prove/"+hook, func(t *testing.T) { check(t, reports, "prove "+hook) })
-	}
-	for _, way := range ways {
-		t.Run(way, func(t *testing.T) {
-			if toposcopeErr != nil {
-				missing(t, toposcopeErr.Error())
+// TestMatrix boots each kernel once; with -short the default one alone. In it the guest program loads every BPF program, proves the
+// hooks that capture stands on, and drives the built Toposcope by each way.
+func TestMatrix(t *testing.T) {
+	for _, k := range kernels.All() {
+		t.Run(k.Name, func(t *testing.T) {
+			if testing.Short() && k.Name != kernels.Default {
+				t.Skip("-short")
 			}
-			check(t, reports, way)
+			testKernel(t, k)
 		})
-	}
-	if res.Status != 0 {
-		t.Errorf("the guest program ended with status %d", res.Status)
 	}
 }
 
-func check(t *testing.T, reports map[string]kernels.Report, name string) {
-	rep, ok := reports[name]
-	if !ok {
-		t.Fatal("no report")
+func testKernel(t *testing.T, k kernels.Kernel) {
+	job := guestJob(t, k)
+	job.Cmd = []string{"sh", "-c", `guest programs -objects /job/bpf; exec "$@"`, "sh", "guest", "all", "-ways", strings.Join(k.Ways, ",")}
+	job.Cmd = append(job.Cmd, driveFlags(k)...)
+	g := runJob(t, k, job)
+	proof := kernels.Proof{Release: g.Release}
+	t.Run("programs", func(t *testing.T) { proof.Programs = checkPrograms(t, k, g.report(t, "programs")) })
+	for _, hook := range []string{"kprobe", "kretprobe", "fentry", "fexit", "syscall"} {
+		t.Run("prove/"+hook, func(t *testing.T) { checkCounts(t, g.report(t, "prove "+hook)) })
 	}
+	for _, way := range k.Ways {
+		t.Run(way, func(t *testing.T) {
+			rep := g.report(t, way)
+			checkOutcome(t, rep, way, "")
+			proof.Outcomes = append(proof.Outcomes, kernels.NewOutcome(rep))
+		})
+	}
+	g.end(t, k.Name, proof, len(k.Ways))
+}
+
+// TestConditions boots one kernel and tries each condition in it.
+func TestConditions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short")
+	}
+	k, err := kernels.Find(kernels.ConditionsKernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := guestJob(t, k)
+	try := append([]string{"guest", "try", "-small", "-only", "http,dns"}, driveFlags(k)...)
+	job.Cmd = []string{"sh", "-c", kernels.Script(kernels.Conditions(), try...)}
+	g := runJob(t, k, job)
+	proof := kernels.Proof{Release: g.Release}
+	for _, c := range kernels.Conditions() {
+		t.Run(strings.ReplaceAll(c.Name, " ", "_"), func(t *testing.T) {
+			rep := g.report(t, c.Name)
+			checkOutcome(t, rep, c.Method, c.Refuses)
+			proof.Outcomes = append(proof.Outcomes, kernels.NewOutcome(rep))
+			checkDoctor(t, rep, c.Refuses != "")
+		})
+	}
+	g.end(t, kernels.ProofOfConditions, proof, len(kernels.Conditions()))
+}
+
+// checkCounts fails the test unless every count is right.
+func checkCounts(t *testing.T, rep kernels.Report) {
+	t.Helper()
 	t.Logf("%d counts, %.1f s", len(rep.Counts), rep.Seconds)
 	if rep.Error != "" {
 		t.Error(rep.Error)
@@ -86,46 +87,70 @@ func check(t *testing.T, reports map[string]kernels.Report, name string) {
 	}
 }
 
-// builtToposcope is the static binary that TOPOSCOPE_BIN names, else the one that "make build" leaves.
-func builtToposcope() (string, error) {
-	bin := os.Getenv("TOPOSCOPE_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "bin", "toposcope")
-	}
-	if _, err := os.Stat(bin); err != nil {
-		return "", fmt.Errorf("no toposcope to run (make build, or set TOPOSCOPE_BIN): %w", err)
-	}
-	return bin, nil
-}
-
-// missing skips a test for what this host lacks; in CI that is a failure.
-func missing(t *testing.T, what string) {
+// checkOutcome wants exact counts by a method; or, where refuses is not empty, exit status 1 and one line that has it in it.
+func checkOutcome(t *testing.T, rep kernels.Report, method, refuses string) {
 	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// keepConsole puts the guest's whole console into the log if the test fails, and among its artifacts.
-func keepConsole(t *testing.T, res kernels.Result) {
-	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), "console.log"), res.Console, 0o644); err != nil {
-		t.Error(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("console of the guest:\n%s", res.Console)
+	if refuses == "" {
+		checkCounts(t, rep)
+		if rep.Method != method {
+			t.Errorf("captured by %q, want %q", rep.Method, method)
 		}
-	})
+		if rep.Run != nil && rep.Run.Status != 0 {
+			t.Errorf("toposcope ended with status %d: %q", rep.Run.Status, rep.Run.Stderr)
+		}
+		return
+	}
+	said := rep.Run != nil && rep.Run.Status == 1 && len(rep.Run.Stderr) == 1 && strings.Contains(rep.Run.Stderr[0], refuses)
+	switch {
+	case rep.Error != "":
+		t.Error(rep.Error)
+	case !said:
+		t.Errorf("captured by %q and ended like this: %+v; want status 1 and one line with %q in it", rep.Method, rep.Run, refuses)
+	}
 }
 
-func buildGuest(t *testing.T) string {
+// checkDoctor wants doctor to say what run does.
+func checkDoctor(t *testing.T, rep kernels.Report, refused bool) {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "guest")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./guest")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the guest program: %v\n%s", err, out)
+	want := 0
+	if refused {
+		want = 1
 	}
-	return bin
+	if rep.Doctor == nil || rep.Doctor.Status != want {
+		t.Errorf("doctor does not agree: want status %d, got %+v", want, rep.Doctor)
+	}
+}
+
+// checkPrograms wants every program loaded but those that the kernel's data names. Where packets are the only
+// way any may be refused.
+func checkPrograms(t *testing.T, k kernels.Kernel, rep kernels.Report) []kernels.Program {
+	t.Helper()
+	if rep.Error != "" {
+		t.Fatal(rep.Error)
+	}
+	if len(rep.Programs) == 0 {
+		t.Fatal("no program was tried")
+	}
+	if !k.Hooked() {
+		return rep.Programs
+	}
+	without := slices.Clone(k.Without)
+	for _, p := range rep.Programs {
+		i := slices.Index(without, p.Name)
+		switch {
+		case i >= 0:
+			without = slices.Delete(without, i, i+1)
+			if p.Error == "" {
+				t.Errorf("%s: %s loads, but should not for want of its hook", p.Object, p.Name)
+			}
+		case p.Error != "":
+			t.Errorf("%s: %s: %s", p.Object, p.Name, p.Error)
+		case p.Instructions == 0:
+			t.Errorf("%s: %s: the verifier's count of instructions is missing", p.Object, p.Name)
+		}
+	}
+	if len(without) > 0 {
+		t.Errorf("no object has the programs %q that this kernel is to be without", without)
+	}
+	return rep.Programs
 }

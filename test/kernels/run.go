@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -65,7 +67,11 @@ type Result struct {
 // ErrUnavailable when this host cannot provide the emulator, the kernel or busybox; whatever the error, Result.Console
 // has what the guest wrote until then.
 func Run(ctx context.Context, k Kernel, job Job) (Result, error) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
+	m, ok := machines()[k.Arch]
+	if !ok {
+		return Result{}, fmt.Errorf("kernel %s: no machine of architecture %q", k.Name, k.Arch)
+	}
+	qemu, err := exec.LookPath(m.emulator)
 	if err != nil {
 		return Result{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -73,7 +79,7 @@ func Run(ctx context.Context, k Kernel, job Job) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	busybox, err := fetchBusybox(ctx)
+	busybox, err := fetchBusybox(ctx, k.Arch)
 	if err != nil {
 		return Result{}, err
 	}
@@ -87,7 +93,7 @@ func Run(ctx context.Context, k Kernel, job Job) (Result, error) {
 	}
 	defer os.RemoveAll(dir)
 	initrd := filepath.Join(dir, "initramfs")
-	if err := saveInitramfs(initrd, busybox, modules, job); err != nil {
+	if err := saveInitramfs(initrd, k.Arch, busybox, modules, job); err != nil {
 		return Result{}, fmt.Errorf("making the initramfs: %w", err)
 	}
 	if job.Timeout == 0 {
@@ -95,33 +101,33 @@ func Run(ctx context.Context, k Kernel, job Job) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, job.Timeout, fmt.Errorf("no end within %v", job.Timeout))
 	defer cancel()
-	res, err := boot(ctx, qemu, qemuArgs(im.vmlinuz, initrd, job.Memory), job)
+	res, err := boot(ctx, qemu, m.command(im.vmlinuz, initrd, job.Memory), job)
 	if err != nil {
 		return res, fmt.Errorf("running in a guest with kernel %s: %w", im.version, err)
 	}
 	return res, nil
 }
 
-func saveInitramfs(name, busybox string, modules []string, job Job) error {
+func saveInitramfs(name, arch, busybox string, modules []string, job Job) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	return errors.Join(writeInitramfs(w, busybox, modules, job), w.Flush(), f.Close())
+	return errors.Join(writeInitramfs(w, arch, busybox, modules, job), w.Flush(), f.Close())
 }
 
-// qemuArgs are for a machine without KVM. One CPU: two have crashed 6.12 in text patching under emulation.
-func qemuArgs(kernel, initrd string, memory int) []string {
+// command is the emulator's arguments. One processor: two have crashed 6.12 in text patching under emulation.
+func (m machine) command(kernel, initrd string, memory int) []string {
 	if memory == 0 {
 		memory = 2048
 	}
-	return []string{
-		"-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", strconv.Itoa(memory), "-smp", "1",
+	return append(slices.Clone(m.args),
+		"-accel", "tcg", "-m", strconv.Itoa(memory), "-smp", "1",
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot",
 		"-kernel", kernel, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 quiet tsc=unstable",
-	}
+		"-append", strings.TrimSpace("console="+m.console+" panic=-1 quiet "+m.boot),
+	)
 }
 
 // boot runs the emulator until the job has told its exit status.

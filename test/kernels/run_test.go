@@ -71,10 +71,14 @@ func TestRunRefusesDynamicProgram(t *testing.T) {
 	}
 }
 
-// runGuest runs a job in the first kernel.
+// runGuest runs a job in the default kernel.
 func runGuest(t *testing.T, job kernels.Job) (kernels.Result, error) {
 	t.Helper()
-	res, err := kernels.Run(t.Context(), kernels.All()[0], job)
+	k, err := kernels.Find(kernels.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := kernels.Run(t.Context(), k, job)
 	if errors.Is(err, kernels.ErrUnavailable) {
 		missing(t, err.Error())
 	}

@@ -1,158 +1,153 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
+	"flag"
 	"fmt"
-	"io"
-	"maps"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/toposcope/toposcope/test/kernels"
+	"github.com/toposcope/toposcope/test/kernels/guest/traffic"
 )
 
-// Where Toposcope listens, and how long its steps may take in emulation.
-const (
-	listenAddress = "127.0.0.1:7676"
-	readyLimit    = 2 * time.Minute
-	countLimit    = time.Minute
-	stopLimit     = time.Minute
-)
+// drive is what the sub-commands that run Toposcope have in common.
+type drive struct {
+	toposcope
+	demo      string
+	small     bool
+	protocols []traffic.Protocol
+}
 
-// driveInto runs Toposcope with one way of capture between a server and a client and puts into rep what the client sent
-// against what Toposcope counted.
-func driveInto(ctx context.Context, bin, way string, rep *kernels.Report) error {
-	began := time.Now()
-	defer func() { rep.Seconds = time.Since(began).Seconds() }()
+// flags adds those of the drive to fs.
+func (d *drive) flags(fs *flag.FlagSet) {
+	fs.StringVar(&d.bin, "toposcope", "", "the toposcope to run; without it nothing is driven")
+	fs.StringVar(&d.demo, "demo", "", "the toposcope-demo whose servers are used")
+	fs.BoolVar(&d.small, "small", false, "send a small load")
+	d.protocols = traffic.All()
+	fs.Func("only", "protocols of the load, with commas between (default all)", func(list string) error {
+		d.protocols = nil
+		for name := range strings.SplitSeq(list, ",") {
+			p, ok := traffic.Find(name)
+			if !ok {
+				return fmt.Errorf("unknown protocol %q", name)
+			}
+			d.protocols = append(d.protocols, p)
+		}
+		return nil
+	})
+}
+
+// ways drives Toposcope by each way in turn, between the same servers and clients.
+func ways(ctx context.Context, args []string) error {
+	var d drive
+	fs := flag.NewFlagSet("ways", flag.ContinueOnError)
+	d.flags(fs)
+	list := fs.String("ways", "fexit,kprobe,syscall", "values of capture.method, in turn")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if d.bin == "" {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server, err := reexec(ctx, serverName, "serve")
+	var all pairs
+	defer func() { all.end() }()
+	for way := range strings.SplitSeq(*list, ",") {
+		rep := kernels.Report{Name: way}
+		began := time.Now()
+		var err error
+		if all == nil {
+			all, err = startServers(ctx, d.protocols, d.demo)
+		}
+		if err == nil {
+			err = d.try(ctx, all, way, &rep)
+		}
+		if err == nil && rep.Method != way {
+			err = fmt.Errorf("capture is by %q instead of %q", rep.Method, way)
+		}
+		if err != nil {
+			rep.Error = err.Error()
+			all.end()
+			all = nil
+		}
+		rep.Seconds = time.Since(began).Seconds()
+		if err := send(rep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// try runs Toposcope with one way of capture while the pairs exchange, and puts into rep what they did against what it counted.
+func (d *drive) try(ctx context.Context, all pairs, way string, rep *kernels.Report) error {
+	phase := stopwatch()
+	if err := all.open(ctx, d.small); err != nil {
+		return err
+	}
+	phase("old connections are open")
+	scope, err := d.start(ctx, way)
+	if scope != nil {
+		defer func() { rep.Run = scope.ended() }()
+	}
 	if err != nil {
 		return err
 	}
-	defer server.stop()
-	port, err := server.line()
+	phase("toposcope is ready")
+	if rep.Programs, err = programsOf(scope.cmd.Process.Pid, way); err != nil {
+		return err
+	}
+	made, err := all.run()
 	if err != nil {
 		return err
 	}
-	client, err := reexec(ctx, clientName, "load", port)
-	if err != nil {
+	phase("the load is sent")
+	if err := scope.await(ctx, all, made, rep); err != nil {
 		return err
 	}
-	defer client.stop()
-	if _, err := client.line(); err != nil { // its old connections are open
-		return err
-	}
-	scope, err := startToposcope(ctx, bin, way)
-	if err != nil {
-		return err
-	}
-	defer scope.stop()
-	if _, err := io.WriteString(client.in, "go\n"); err != nil {
-		return fmt.Errorf("starting the load: %w", err)
-	}
-	line, err := client.line()
-	if err != nil {
-		return err
-	}
-	var sent tally
-	if err := json.Unmarshal([]byte(line), &sent); err != nil {
-		return fmt.Errorf("reading what the client sent: %w", err)
-	}
-	if err := compare(ctx, way, sent, rep); err != nil {
-		return err
-	}
+	phase("counted")
 	if err := scope.stop(); err != nil {
 		return fmt.Errorf("toposcope's end: %w", err)
 	}
+	phase("toposcope has ended")
 	return nil
 }
 
-// startToposcope starts the whole pipeline and waits until it says that it is ready.
-func startToposcope(ctx context.Context, bin, way string) (*child, error) {
-	dir, err := os.MkdirTemp("", "toposcope-")
-	if err != nil {
-		return nil, fmt.Errorf("making the data folder: %w", err)
+// stopwatch returns a function that says on standard error how long ago it was last called.
+func stopwatch() func(what string) {
+	last := time.Now()
+	return func(what string) {
+		fmt.Fprintf(os.Stderr, "guest: %s after %.1f s\n", what, time.Since(last).Seconds())
+		last = time.Now()
 	}
-	config := filepath.Join(dir, "toposcope.yml")
-	if err := os.WriteFile(config, []byte("capture:\n  method: "+way+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("writing the config: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, bin, "run", "--config.file="+config,
-		"--web.listen-address="+listenAddress, "--storage.tsdb.path="+filepath.Join(dir, "data"))
-	cmd.Stdout = os.Stderr
-	scope, err := start(ctx, cmd)
-	if err != nil {
-		return nil, err
-	}
-	scope.cleanup = func() { os.RemoveAll(dir) }
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
-	defer cancel()
-	last := errors.New("never asked")
-	for ctx.Err() == nil {
-		if last = get(ctx, "/-/ready", io.Discard); last == nil {
-			return scope, nil
-		}
-		select {
-		case <-scope.done:
-			return nil, fmt.Errorf("toposcope ended before it was ready: %w", scope.stop())
-		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return nil, fmt.Errorf("toposcope is not ready after %v: %w", readyLimit, errors.Join(last, scope.stop()))
-}
-
-// get fetches a page of Toposcope's into w. A status other than 200 is an error that carries the page.
-func get(ctx context.Context, path string, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+listenAddress+path, nil)
-	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
-	}
-	req.Header.Set("Accept", "text/plain;version=0.0.4")
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		page, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
-		return fmt.Errorf("asking for %s: %s: %s", path, res.Status, page)
-	}
-	if _, err := io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("asking for %s: %w", path, err)
-	}
-	return nil
 }
 
 const (
+	countLimit  = 3 * time.Minute
 	scrapeEvery = 300 * time.Millisecond
 	// settled is how many scrapes in a row must be right: a count that is met may still be passed by a late double.
-	settled = 4
+	settled = 3
 	// stuck is how many scrapes in a row may be wrong and all the same before the wait is given up.
 	stuck = 40
 )
 
-// compare scrapes until the counts are right and stay so, or the wait is vain, and reports the last ones.
-func compare(ctx context.Context, way string, sent tally, rep *kernels.Report) error {
+// await scrapes until the counts are right and stay so, or the wait is vain, and reports the last ones.
+func (r *running) await(ctx context.Context, all pairs, made [][]traffic.Operation, rep *kernels.Report) error {
 	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
 	for same := 0; ; {
-		var seen scrape
-		if err := seen.read(ctx); err != nil {
+		seen, err := r.scrape(ctx)
+		if err != nil && ctx.Err() != nil && rep.Counts != nil {
+			return nil // the counts tell
+		}
+		if err != nil {
 			return err
 		}
 		before := rep.Counts
-		rep.Counts, rep.Notes = seen.compare(way, sent), seen.notes
+		rep.Counts, rep.Notes, rep.Method = seen.compare(all, made), seen.notes(), seen.methods()
 		if same++; !slices.Equal(before, rep.Counts) {
 			same = 1
 		}
@@ -161,87 +156,8 @@ func compare(ctx context.Context, way string, sent tally, rep *kernels.Report) e
 		}
 		select {
 		case <-ctx.Done():
-			return nil // the counts tell
+			return nil
 		case <-time.After(scrapeEvery):
 		}
 	}
 }
-
-// child is a process of the drive. Its standard error goes to the console.
-type child struct {
-	name    string
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
-	done    chan struct{} // closed when it has ended, after err is set
-	err     error
-	cleanup func()
-}
-
-// reexec starts this program as another process, under a service name.
-func reexec(ctx context.Context, name string, args ...string) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("finding this program: %w", err)
-	}
-	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Env = append(os.Environ(), "OTEL_SERVICE_NAME="+name)
-	return start(ctx, cmd)
-}
-
-// start starts a child; its standard output is for line unless cmd has a place for it.
-func start(ctx context.Context, cmd *exec.Cmd) (*child, error) {
-	c := &child{name: filepath.Base(cmd.Path) + " " + cmd.Args[1], cmd: cmd, done: make(chan struct{})}
-	cmd.Stderr = os.Stderr
-	if cmd.Stdout == nil {
-		r, w, err := os.Pipe() // not StdoutPipe: Wait, which runs beside the reader, would close it under him
-		if err != nil {
-			return nil, fmt.Errorf("starting %s: %w", c.name, err)
-		}
-		defer w.Close()
-		cmd.Stdout, c.out = w, bufio.NewReader(r)
-		context.AfterFunc(ctx, func() { r.Close() })
-	}
-	var err error
-	if c.in, err = cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.name, err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.name, err)
-	}
-	go func() {
-		c.err = cmd.Wait()
-		close(c.done)
-	}()
-	return c, nil
-}
-
-// line reads a line of the child's standard output.
-func (c *child) line() (string, error) {
-	s, err := c.out.ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("reading from %s: %w", c.name, err)
-	}
-	return strings.TrimSpace(s), nil
-}
-
-// stop asks the child to end and waits. It may be called again; the error is that of its exit.
-func (c *child) stop() error {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
-	select {
-	case <-c.done:
-	case <-time.After(stopLimit):
-		_ = c.cmd.Process.Kill()
-		<-c.done
-		return fmt.Errorf("%s did not end within %v of SIGTERM", c.name, stopLimit)
-	}
-	if c.cleanup != nil {
-		c.cleanup()
-	}
-	if c.err != nil {
-		return fmt.Errorf("%s: %w", c.name, c.err)
-	}
-	return nil
-}
-
-func sortedKeys(t tally) []tallyKey { return slices.Sorted(maps.Keys(t)) }

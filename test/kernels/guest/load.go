@@ -2,222 +2,188 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"strings"
+	"os/exec"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/toposcope/toposcope/test/kernels/guest/traffic"
 )
 
-// tally is what the client knows it did: one entry a request that was sent and answered as planned.
-type tally map[tallyKey]uint64
-
-// tallyKey is written as "method route status".
-type tallyKey string
-
-func (s step) key() tallyKey { return tallyKey(fmt.Sprintf("%s %s %d", s.method, s.route, s.status)) }
-
-// load is the client process. It opens and uses the old connections, says so with a line, waits for a line on its
-// standard input, sends the plan and prints its tally as JSON. Any request that fails ends it.
-func load(ctx context.Context, args []string) error {
-	if len(args) != 1 {
-		return errors.New("usage: load PORT")
-	}
-	c := client{port: args[0]}
-	steps := plan()
-	old := map[int][]*wire{}
-	for i, s := range steps {
-		if !s.old {
-			continue
-		}
-		for range s.conns {
-			w, err := c.dial(ctx, s)
-			if err != nil {
-				return err
-			}
-			defer w.Close()
-			for range 3 { // an old connection has had traffic; it is not counted
-				if err := w.keepAlive(s); err != nil {
-					return err
-				}
-			}
-			old[i] = append(old[i], w)
-		}
-	}
-	fmt.Println("open")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		return fmt.Errorf("waiting for the start: %w", err)
-	}
-	sent := tally{}
-	for i, s := range steps {
-		if err := c.step(ctx, s, old[i]); err != nil {
-			return fmt.Errorf("step %q: %w", s.name, err)
-		}
-		sent[s.key()] += uint64(s.conns * s.requests)
-	}
-	return json.NewEncoder(os.Stdout).Encode(sent)
-}
-
-type client struct{ port string }
-
-// wire is one connection with its reader.
-type wire struct {
-	net.Conn
-	r    *bufio.Reader
-	host string
-}
-
-func (c client) dial(ctx context.Context, s step) (*wire, error) {
-	host := "127.0.0.1"
-	if s.ipv6 {
-		host = "::1"
-	}
-	addr := net.JoinHostPort(host, c.port)
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+// serve is a server process: it prints its address.
+func serve(ctx context.Context, args []string) error {
+	p, err := protocolOf(args, 1)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return err
 	}
-	return &wire{Conn: conn, r: bufio.NewReader(conn), host: addr}, nil
+	if p.Serve == nil {
+		return fmt.Errorf("toposcope-demo has the server of %s", p.Name)
+	}
+	return p.Serve(ctx, func(address string) error {
+		_, err := fmt.Println(address)
+		return err
+	})
 }
 
-// step sends one row of the plan: its connections side by side.
-func (c client) step(ctx context.Context, s step, open []*wire) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range s.conns {
-		g.Go(func() error {
-			switch {
-			case open != nil:
-				return repeat(s.requests, func() error { return open[i].keepAlive(s) })
-			case s.how == oneShot:
-				return repeat(s.requests, func() error { return c.fresh(ctx, s, 1) })
-			default:
-				return c.fresh(ctx, s, s.requests)
-			}
-		})
+// load is a client process: load PROTOCOL ADDRESS SIZE. It prints a line when its old connections are open, awaits one on its standard
+// input, sends its load and prints what it did, as JSON.
+func load(ctx context.Context, args []string) error {
+	p, err := protocolOf(args, 3)
+	if err != nil {
+		return err
+	}
+	ready := func() error {
+		fmt.Println("open")
+		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		return err
+	}
+	made, err := p.Load(ctx, args[1], args[2] == sizeSmall, ready)
+	if err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(made); err != nil {
+		return fmt.Errorf("telling what was done: %w", err)
+	}
+	return nil
+}
+
+// Sizes of a load.
+const (
+	sizeSmall = "small"
+	sizeWhole = "whole"
+)
+
+func protocolOf(args []string, want int) (traffic.Protocol, error) {
+	if len(args) != want {
+		return traffic.Protocol{}, errors.New("usage: serve PROTOCOL | load PROTOCOL ADDRESS whole|small")
+	}
+	p, ok := traffic.Find(args[0])
+	if !ok {
+		return p, fmt.Errorf("unknown protocol %q", args[0])
+	}
+	return p, nil
+}
+
+// pair is the two processes of a protocol. The server serves the client of one way after another.
+type pair struct {
+	traffic.Protocol
+	address        string
+	server, client *child
+}
+
+// pairs are those of all protocols.
+type pairs []*pair
+
+// startServers starts the servers; demo is toposcope-demo, which has some of them.
+func startServers(ctx context.Context, protocols []traffic.Protocol, demo string) (pairs, error) {
+	all := make(pairs, len(protocols))
+	for i, p := range protocols {
+		all[i] = &pair{Protocol: p}
+	}
+	err := all.each(func(_ int, p *pair) (err error) {
+		if p.Serve == nil {
+			p.address, err = p.startRole(ctx, demo)
+		} else if p.server, err = reexec(ctx, p.ServerName(), "serve", p.Name); err == nil {
+			p.address, err = p.server.line()
+		}
+		return err
+	})
+	if err != nil {
+		all.end()
+		return nil, err
+	}
+	return all, nil
+}
+
+// roleLimit is how long a server of toposcope-demo may take to start, which makes its tables first.
+const roleLimit = 2 * time.Minute
+
+// startRole starts a server of toposcope-demo as its supervisor would, to which it says on descriptor 3 where it listens.
+func (p *pair) startRole(ctx context.Context, demo string) (string, error) {
+	if demo == "" {
+		return "", fmt.Errorf("the server of %s is toposcope-demo, which is not given", p.Name)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return "", fmt.Errorf("starting %s: %w", p.Role, err)
+	}
+	cmd := exec.CommandContext(ctx, demo, p.Role, "-listen=127.0.0.1:0")
+	cmd.Env = append(os.Environ(), serviceName+p.ServerName())
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.Stdout = os.Stderr
+	p.server, err = start(ctx, cmd)
+	w.Close()
+	if err != nil {
+		r.Close()
+		return "", err
+	}
+	context.AfterFunc(ctx, func() { r.Close() }) // its last word is not awaited, but it must be able to say it
+	if err := r.SetReadDeadline(time.Now().Add(roleLimit)); err != nil {
+		return "", fmt.Errorf("starting %s: %w", p.Role, err)
+	}
+	var word struct{ Hello struct{ Address string } }
+	if err := json.NewDecoder(r).Decode(&word); err != nil {
+		return "", fmt.Errorf("awaiting the address of %s: %w", p.Role, err)
+	}
+	return word.Hello.Address, nil
+}
+
+// open starts the clients, and returns when their old connections are open.
+func (all pairs) open(ctx context.Context, small bool) error {
+	size := sizeWhole
+	if small {
+		size = sizeSmall
+	}
+	return all.each(func(_ int, p *pair) (err error) {
+		if p.client, err = reexec(ctx, p.ClientName(), "load", p.Name, p.address, size); err == nil {
+			_, err = p.client.line()
+		}
+		return err
+	})
+}
+
+// run has all clients send their loads, side by side, and tells for each what it did.
+func (all pairs) run() ([][]traffic.Operation, error) {
+	made := make([][]traffic.Operation, len(all))
+	err := all.each(func(i int, p *pair) error {
+		if _, err := io.WriteString(p.client.in, "go\n"); err != nil {
+			return fmt.Errorf("starting the load: %w", err)
+		}
+		line, err := p.client.line()
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(line), &made[i]); err != nil {
+			return fmt.Errorf("reading what %s did: %w", p.client.name, err)
+		}
+		return p.client.wait()
+	})
+	return made, err
+}
+
+func (all pairs) each(do func(i int, p *pair) error) error {
+	var g errgroup.Group
+	for i, p := range all {
+		g.Go(func() error { return do(i, p) })
 	}
 	return g.Wait()
 }
 
-func repeat(n int, f func() error) error {
-	for range n {
-		if err := f(); err != nil {
-			return err
+// end ends all processes: clients are killed, servers take their folders with them.
+func (all pairs) end() {
+	_ = all.each(func(_ int, p *pair) error {
+		if p.client != nil {
+			p.client.kill()
 		}
-	}
-	return nil
-}
-
-// fresh sends n requests on a connection of their own.
-func (c client) fresh(ctx context.Context, s step, n int) error {
-	w, err := c.dial(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	if s.how == pipelined {
-		return w.pipeline(s, n)
-	}
-	return repeat(n, func() error { return w.keepAlive(s) })
-}
-
-// keepAlive sends one request and reads its answer.
-func (w *wire) keepAlive(s step) error {
-	req, err := s.request(w.host)
-	if err != nil {
-		return err
-	}
-	if s.expect {
-		return w.expect(req, s)
-	}
-	if err := req.Write(w); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	return w.answer(req, s)
-}
-
-// expect sends the head, awaits the 100 and sends the body then.
-func (w *wire) expect(req *http.Request, s step) error {
-	var whole bytes.Buffer
-	if err := req.Write(&whole); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	head := whole.Len() - s.body
-	if _, err := w.Write(whole.Next(head)); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	interim, err := http.ReadResponse(w.r, req)
-	if err != nil {
-		return fmt.Errorf("receiving: %w", err)
-	}
-	interim.Body.Close()
-	if interim.StatusCode != http.StatusContinue {
-		return fmt.Errorf("status %d instead of 100", interim.StatusCode)
-	}
-	if _, err := whole.WriteTo(w); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	return w.answer(req, s)
-}
-
-// pipeline sends n requests in one write and then reads n answers.
-func (w *wire) pipeline(s step, n int) error {
-	req, err := s.request(w.host)
-	if err != nil {
-		return err
-	}
-	var all bytes.Buffer
-	for range n {
-		if err := req.Write(&all); err != nil {
-			return fmt.Errorf("sending: %w", err)
+		if p.server != nil {
+			return p.server.stop() // how it ends is of no interest
 		}
-	}
-	if _, err := all.WriteTo(w); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	return repeat(n, func() error { return w.answer(req, s) })
-}
-
-// answer reads one answer whole and judges it.
-func (w *wire) answer(req *http.Request, s step) error {
-	res, err := http.ReadResponse(w.r, req)
-	if err != nil {
-		return fmt.Errorf("receiving: %w", err)
-	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return fmt.Errorf("receiving: %w", err)
-	}
-	if res.StatusCode != s.status {
-		return fmt.Errorf("status %d instead of %d", res.StatusCode, s.status)
-	}
-	return nil
-}
-
-func (s step) request(host string) (*http.Request, error) {
-	var body io.Reader
-	if s.body > 0 {
-		body = strings.NewReader(strings.Repeat("b", s.body))
-	}
-	if s.chunked {
-		body = struct{ io.Reader }{body} // hides the length
-	}
-	req, err := http.NewRequest(s.method, "http://"+host+s.path, body)
-	if err != nil {
-		return nil, fmt.Errorf("making a request: %w", err)
-	}
-	if s.headers > 0 {
-		req.Header.Set("X-Padding", strings.Repeat("p", s.headers))
-	}
-	if s.expect {
-		req.Header.Set("Expect", "100-continue")
-	}
-	req.Close = s.how == oneShot
-	return req, nil
+		return nil
+	})
 }

@@ -9,11 +9,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/toposcope/toposcope/test/kernels"
@@ -25,13 +23,16 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err)
+		if errors.Is(err, errConfine) {
+			os.Exit(statusConfine)
+		}
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: guest prove | ways -toposcope FILE -ways fexit,kprobe,syscall | all … | serve | load PORT")
+		return errors.New("usage: guest prove | ways … | all … | programs … | try … (the rest is for itself)")
 	}
 	switch cmd, rest := args[0], args[1:]; cmd {
 	case "prove":
@@ -40,36 +41,19 @@ func run(ctx context.Context, args []string) error {
 		return ways(ctx, rest)
 	case "all":
 		return errors.Join(prove(), ways(ctx, rest))
+	case "programs":
+		return programs(rest)
+	case "try":
+		return try(ctx, rest)
+	case "confine":
+		return confine(rest)
 	case "serve":
-		return serve(ctx)
+		return serve(ctx, rest)
 	case "load":
 		return load(ctx, rest)
 	default:
 		return fmt.Errorf("unknown command %q", cmd)
 	}
-}
-
-// ways drives Toposcope by each way in turn.
-func ways(ctx context.Context, args []string) error {
-	fs := flag.NewFlagSet("ways", flag.ContinueOnError)
-	bin := fs.String("toposcope", "", "the toposcope to run; without it nothing is driven")
-	list := fs.String("ways", "fexit,kprobe,syscall", "values of capture.method, in turn")
-	if err := fs.Parse(args); err != nil {
-		return err
-	}
-	if *bin == "" {
-		return nil
-	}
-	for way := range strings.SplitSeq(*list, ",") {
-		rep := kernels.Report{Name: way}
-		if err := driveInto(ctx, *bin, way, &rep); err != nil {
-			rep.Error = err.Error()
-		}
-		if err := send(rep); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // send writes a report as a framed line.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -14,6 +15,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
+	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/toposcope/toposcope/test/kernels"
 )
@@ -30,16 +32,23 @@ type proof struct {
 	attach func(*ebpf.Program) (link.Link, error)
 }
 
-const (
-	// Offsets into x86-64's struct pt_regs (arch/x86/include/asm/ptrace.h).
-	ptRegsAX = 80
-	ptRegsDX = 96
-	// enterArgs is the offset of the arguments in struct syscall_trace_enter: a common header and the number come first.
-	enterArgs = 16
-)
+// enterArgs is the offset of the arguments in struct syscall_trace_enter: a common header and the number come first.
+const enterArgs = 16
+
+// registers are the offsets of a function's third argument and of what it returns in struct pt_regs.
+type registers struct{ third, result int16 }
+
+// registersOf tells them for an architecture of Go's, by arch/*/include/asm/ptrace.h: rdx and rax, x2 and x0.
+func registersOf(arch string) registers {
+	if arch == "arm64" {
+		return registers{third: 2 * 8, result: 0}
+	}
+	return registers{third: 96, result: 80}
+}
 
 // proofs are the hooks that the ways of capture stand on. tcp_sendmsg(sk, msg, size) returns the bytes taken.
 func proofs() []proof {
+	regs := registersOf(runtime.GOARCH)
 	tracing := func(at ebpf.AttachType) ebpf.ProgramSpec {
 		return ebpf.ProgramSpec{Type: ebpf.Tracing, AttachType: at, AttachTo: "tcp_sendmsg"}
 	}
@@ -48,11 +57,11 @@ func proofs() []proof {
 	}
 	return []proof{
 		{
-			name: "kprobe", spec: ebpf.ProgramSpec{Type: ebpf.Kprobe}, size: ptRegsDX,
+			name: "kprobe", spec: ebpf.ProgramSpec{Type: ebpf.Kprobe}, size: regs.third,
 			attach: func(p *ebpf.Program) (link.Link, error) { return link.Kprobe("tcp_sendmsg", p, nil) },
 		},
 		{
-			name: "kretprobe", spec: ebpf.ProgramSpec{Type: ebpf.Kprobe}, size: ptRegsAX,
+			name: "kretprobe", spec: ebpf.ProgramSpec{Type: ebpf.Kprobe}, size: regs.result,
 			attach: func(p *ebpf.Program) (link.Link, error) { return link.Kretprobe("tcp_sendmsg", p, nil) },
 		},
 		{name: "fentry", spec: tracing(ebpf.AttachTraceFEntry), size: 2 * 8, attach: attachTracing},
@@ -68,6 +77,9 @@ func proofs() []proof {
 
 // prove reports for each hook whether a program there counts sends exactly.
 func prove() error {
+	if err := rlimit.RemoveMemlock(); err != nil { // until 5.11 maps count as locked memory
+		return fmt.Errorf("raising the limit of locked memory: %w", err)
+	}
 	if _, err := btf.LoadKernelSpec(); err != nil {
 		return fmt.Errorf("loading the kernel's BTF: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,118 +14,62 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/toposcope/toposcope/test/kernels"
+	"github.com/toposcope/toposcope/test/kernels/guest/traffic"
 )
 
-// scrape is one reading of /metrics, cut down to what is compared.
-type scrape struct {
-	server, client tally
-	edge, failed   uint64
-	methods        map[string]bool // toposcope_capture_method_info
-	notes          []string
-}
+// scrape is one reading of /metrics.
+type scrape map[string]*dto.MetricFamily
 
-// read asks for /metrics.
-func (s *scrape) read(ctx context.Context) error {
+func (r *running) scrape(ctx context.Context) (scrape, error) {
 	var page bytes.Buffer
-	if err := get(ctx, "/metrics", &page); err != nil {
-		return err
+	if err := r.get(ctx, "/metrics", &page); err != nil {
+		return nil, err
 	}
+	dropBuckets(&page)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(&page)
 	if err != nil {
-		return fmt.Errorf("reading /metrics: %w", err)
+		return nil, fmt.Errorf("reading /metrics: %w", err)
 	}
-	s.server = operations(families["http_server_request_duration_seconds"], serverName)
-	s.client = operations(families["http_client_request_duration_seconds"], clientName)
-	s.edge = edge(families["traces_service_graph_request_total"])
-	s.failed = edge(families["traces_service_graph_request_failed_total"])
-	s.methods = map[string]bool{}
-	for _, m := range families["toposcope_capture_method_info"].GetMetric() {
-		if m.GetGauge().GetValue() == 1 {
-			s.methods[label(m, "method")] = true
-		}
-	}
-	for _, name := range []string{
-		"toposcope_capture_method_info", "toposcope_ebpf_program_attached", "toposcope_events_total",
-		"toposcope_events_lost_total", "toposcope_stream_gaps_total", "toposcope_parse_errors_total",
-		"toposcope_exchanges_total", "toposcope_undecoded_connections", "toposcope_series_dropped_total",
-	} {
-		s.note(families[name])
-	}
-	return nil
+	return families, nil
 }
 
-// operations sums a histogram's counts of one service by method, route and status.
-func operations(f *dto.MetricFamily, service string) tally {
-	t := tally{}
-	for _, m := range f.GetMetric() {
-		if label(m, "service_name") != service {
-			continue
+// dropBuckets takes the lines of buckets, nine in ten, out of page: emulated code is slow.
+func dropBuckets(page *bytes.Buffer) {
+	all := page.Bytes()
+	page.Truncate(0) // what is kept is written over what was read
+	for line := range bytes.Lines(all) {
+		if name, _, _ := bytes.Cut(line, []byte{'{'}); !bytes.HasSuffix(name, []byte("_bucket")) {
+			page.Write(line)
 		}
-		key := fmt.Sprintf("%s %s %s", label(m, "http_request_method"), label(m, "http_route"), label(m, "http_response_status_code"))
-		t[tallyKey(key)] += m.GetHistogram().GetSampleCount()
-	}
-	return t
-}
-
-// edge sums the counter of the edge from the load's client to its server.
-func edge(f *dto.MetricFamily) uint64 {
-	var n uint64
-	for _, m := range f.GetMetric() {
-		if label(m, "client") == clientName && label(m, "server") == serverName {
-			n += uint64(m.GetCounter().GetValue())
-		}
-	}
-	return n
-}
-
-// note keeps a family's values, without the zeros, for a reader who looks for a difference.
-func (s *scrape) note(f *dto.MetricFamily) {
-	for _, m := range f.GetMetric() {
-		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		if value == 0 {
-			continue
-		}
-		var labels []string
-		for _, l := range m.GetLabel() {
-			labels = append(labels, l.GetName()+"="+strconv.Quote(l.GetValue()))
-		}
-		s.notes = append(s.notes, fmt.Sprintf("%s{%s} %g", f.GetName(), strings.Join(labels, ","), value))
 	}
 }
 
-// compare lists every count that was sent on both sides and the edge, and whatever was counted that was not sent.
-func (s *scrape) compare(way string, sent tally) []kernels.Count {
-	var total, failed uint64
-	for key, n := range sent {
-		total += n
-		if status := key[strings.LastIndexByte(string(key), ' ')+1:]; status[0] == '5' {
-			failed += n
+// labels are those that a series must have.
+type labels map[string]string
+
+// sum adds up the series of a family, histograms by their counts.
+func (s scrape) sum(family string, want labels) uint64 {
+	var sum uint64
+	for _, m := range s[family].GetMetric() {
+		if matches(m, want) {
+			sum += value(m)
 		}
 	}
-	var method uint64
-	if s.methods[way] && len(s.methods) == 1 {
-		method = 1
-	}
-	counts := []kernels.Count{
-		{What: "capture method is " + way, Want: 1, Got: method},
-		{What: "edge", Want: total, Got: s.edge},
-		{What: "edge, failed", Want: failed, Got: s.failed},
-	}
-	for _, side := range []struct {
-		name string
-		seen tally
-	}{{"client", s.client}, {"server", s.server}} {
-		for _, key := range sortedKeys(sent) {
-			counts = append(counts, kernels.Count{What: side.name + " " + string(key), Want: sent[key], Got: side.seen[key]})
-		}
-		for _, key := range sortedKeys(side.seen) {
-			if sent[key] == 0 {
-				counts = append(counts, kernels.Count{What: side.name + " " + string(key), Got: side.seen[key]})
-			}
+	return sum
+}
+
+func matches(m *dto.Metric, want labels) bool {
+	for name, v := range want {
+		if label(m, name) != v {
+			return false
 		}
 	}
-	return counts
+	return true
+}
+
+func value(m *dto.Metric) uint64 {
+	return uint64(m.GetCounter().GetValue()+m.GetGauge().GetValue()) + m.GetHistogram().GetSampleCount()
 }
 
 func label(m *dto.Metric, name string) string {
@@ -133,4 +79,153 @@ func label(m *dto.Metric, name string) string {
 		}
 	}
 	return ""
+}
+
+// methods are the ways of capture in force.
+func (s scrape) methods() string {
+	var all []string
+	for _, m := range s["toposcope_capture_method_info"].GetMetric() {
+		if value(m) == 1 {
+			all = append(all, label(m, "method"))
+		}
+	}
+	return strings.Join(all, ",")
+}
+
+// operations sums a histogram's counts by the values of the labels called names.
+func (s scrape) operations(family string, want labels, names []string) map[string]uint64 {
+	all := map[string]uint64{}
+	for _, m := range s[family].GetMetric() {
+		if !matches(m, want) {
+			continue
+		}
+		values := make([]string, len(names))
+		for i, name := range names {
+			values[i] = label(m, name)
+		}
+		all[traffic.Key(values...)] += value(m)
+	}
+	return all
+}
+
+// notes are the values, without the zeros, that explain a difference.
+func (s scrape) notes() []string {
+	var all []string
+	for _, family := range []string{
+		"toposcope_capture_method_info", "toposcope_ebpf_program_attached", "toposcope_events_total",
+		"toposcope_events_lost_total", "toposcope_stream_gaps_total", "toposcope_parse_errors_total",
+		"toposcope_exchanges_total", "toposcope_undecoded_connections", "toposcope_series_dropped_total",
+		"traces_service_graph_request_total",
+	} {
+		for _, m := range s[family].GetMetric() {
+			if value(m) == 0 {
+				continue
+			}
+			var pairs []string
+			for _, l := range m.GetLabel() {
+				if l.GetValue() != "" {
+					pairs = append(pairs, l.GetName()+"="+strconv.Quote(l.GetValue()))
+				}
+			}
+			all = append(all, fmt.Sprintf("%s{%s} %d", family, strings.Join(pairs, ","), value(m)))
+		}
+	}
+	return all
+}
+
+// packets is the way of capture that knows no tasks: a client's name is known only while its socket is open.
+const packets = "packet"
+
+// comparison lists what was counted against what was done.
+type comparison struct {
+	scrape
+	counts []kernels.Count
+	// nameless is set where clients may have no name: then edges to the server are compared, whoever calls it, and no client's
+	// operations; those of a protocol whose servers have none are compared whoever's they are.
+	nameless bool
+}
+
+func (c *comparison) add(what string, want, got uint64) {
+	c.counts = append(c.counts, kernels.Count{What: what, Want: want, Got: got})
+}
+
+// compare lists every count of what the pairs did, and whatever was counted that they did not.
+func (s scrape) compare(all pairs, made [][]traffic.Operation) []kernels.Count {
+	c := comparison{scrape: s, nameless: s.methods() == packets}
+	c.add("events lost", 0, s.sum("toposcope_events_lost_total", nil))
+	for i, p := range all {
+		c.edge(p.Protocol, made[i])
+		client := labels{"service_name": p.ClientName()}
+		if c.nameless {
+			client = nil
+		}
+		if !c.nameless || p.Server == "" {
+			c.operations(p.Protocol, p.Client, client, "client", made[i])
+		}
+		if p.Server != "" {
+			c.operations(p.Protocol, p.Server, labels{"service_name": p.ServerName()}, "server", made[i])
+		}
+	}
+	return c.counts
+}
+
+// edge compares the edge from the client to the server, and that neither is an end of another.
+func (c *comparison) edge(p traffic.Protocol, made []traffic.Operation) {
+	sum := func(is func(traffic.Operation) bool) (n uint64) {
+		for _, op := range made {
+			if is(op) {
+				n += op.Count
+			}
+		}
+		return n
+	}
+	const requests = "traces_service_graph_request_total"
+	edge := labels{"client": p.ClientName(), "server": p.ServerName(), "protocol": p.Name}
+	total := sum(traffic.Operation.IsRequest)
+	if c.nameless {
+		delete(edge, "client")
+	} else {
+		c.add(p.Name+" edges of the client", total, c.sum(requests, labels{"client": p.ClientName()}))
+	}
+	c.add(p.Name+" edge", total, c.sum(requests, edge))
+	c.add(p.Name+" edges of the server", total, c.sum(requests, labels{"server": p.ServerName()}))
+	for _, part := range []struct {
+		what, family string
+		is           func(traffic.Operation) bool
+	}{
+		{"failed", "traces_service_graph_request_failed_total", func(op traffic.Operation) bool { return op.IsRequest() && op.Failed }},
+		{"rejected", "toposcope_edge_rejected_total", func(op traffic.Operation) bool { return op.IsRequest() && op.Rejected }},
+		{"upkeep", "toposcope_edge_upkeep_total", func(op traffic.Operation) bool { return !op.IsRequest() }},
+		{"lost", "toposcope_edge_lost_total", func(traffic.Operation) bool { return false }},
+		{"timed by the client", "traces_service_graph_request_client_seconds", traffic.Operation.IsRequest},
+		{"timed by the server", "traces_service_graph_request_server_seconds", traffic.Operation.IsRequest},
+	} {
+		if c.nameless && strings.HasPrefix(part.what, "timed") {
+			continue // one that has no name may have no side
+		}
+		c.add(p.Name+" edge, "+part.what, sum(part.is), c.sum(part.family, edge))
+	}
+}
+
+// operations compares one end's histogram. The server's counts, or those of the client of a protocol whose servers have none, stand
+// for the protocol's exchanges.
+func (c *comparison) operations(p traffic.Protocol, family string, of labels, end string, made []traffic.Operation) {
+	protocol := ""
+	if end == "server" || p.Server == "" {
+		protocol = p.Name
+	}
+	want, got := map[string]uint64{}, c.scrape.operations(family, of, p.Labels)
+	for _, op := range made {
+		want[op.Key] += op.Count
+	}
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		c.counts = append(c.counts, kernels.Count{
+			What: p.Name + " " + end + " " + key, Protocol: protocol, Want: want[key], Got: got[key],
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(got)) {
+		if want[key] == 0 && got[key] > 0 {
+			c.add(p.Name+" "+end+" "+key, 0, got[key])
+		}
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package traffic
 
 import (
 	"bytes"
@@ -14,9 +14,8 @@ import (
 	"time"
 )
 
-// serve answers the load's requests until ctx ends, on both IP versions (so an IPv4 peer is IPv4-mapped), and prints its
-// port. It answers every path the plan has.
-func serve(ctx context.Context) error {
+// serveHTTP answers every path that the plan has, on both IP versions, so that an IPv4 peer is IPv4-mapped.
+func serveHTTP(ctx context.Context, listening func(string) error) error {
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<20/16)
 	dir, err := os.MkdirTemp("", "served-")
 	if err != nil {
@@ -34,7 +33,9 @@ func serve(ctx context.Context) error {
 	srv := &http.Server{Handler: handler(file, big), ReadHeaderTimeout: time.Minute}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
-	fmt.Println(l.Addr().(*net.TCPAddr).Port)
+	if err := listening(l.Addr().String()); err != nil {
+		return err
+	}
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
 	}
