@@ -81,7 +81,11 @@ func capability(held privilege.Held, c privilege.Capability) finding {
 		f.Detail += "; not seen: " + join(unseen)
 	}
 	inProfile := slices.ContainsFunc(privilege.Profiles(), func(p privilege.Profile) bool { return p.Capabilities.Has(c) })
-	if inProfile || len(refused) > 0 {
+	switch {
+	case !inProfile && len(refused) > 0: // it may do more than is good for it
+		f.Verdict = "warning"
+		f.Remedy = "let another way capture, or run as root"
+	case inProfile:
 		f.Verdict = "warning"
 		f.Remedy = fmt.Sprintf("run as root, or add it: AmbientCapabilities=%s (systemd), --cap-add=%s (Docker)", c, strings.TrimPrefix(c.String(), "CAP_"))
 	}

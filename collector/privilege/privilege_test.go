@@ -63,14 +63,18 @@ func rows() string {
 	return b.String()
 }
 
-// TestUnits wants the drop-ins of systemd to give each profile and nothing else.
+// TestUnits wants the drop-ins of systemd to give each profile and nothing else, and a place for the data: a dynamic user may write nowhere
+// else.
 func TestUnits(t *testing.T) {
 	for _, p := range Profiles() {
 		b, err := os.ReadFile(filepath.Join(deploy, "systemd", p.Name+".conf"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range []string{"AmbientCapabilities=" + p.Capabilities.String(), "CapabilityBoundingSet=" + p.Capabilities.String(), "NoNewPrivileges=yes"} {
+		for _, line := range []string{
+			"AmbientCapabilities=" + p.Capabilities.String(), "CapabilityBoundingSet=" + p.Capabilities.String(), "NoNewPrivileges=yes",
+			"DynamicUser=yes", "StateDirectory=toposcope", "WorkingDirectory=%S/toposcope",
+		} {
 			if !slices.Contains(strings.Split(string(b), "\n"), line) {
 				t.Errorf("%s.conf lacks %q", p.Name, line)
 			}

@@ -89,8 +89,9 @@ func (b *backoff) undo() { b.times = max(b.times-1, 0) }
 // trips tells when shedding is not enough.
 type trips struct {
 	limit float64
-	// over and out count samples in a row: over the last resort's limit while everything is shed, and over it without capture.
-	over, out int
+	// over, apart and out count samples in a row over the last resort's limit: with everything shed, for something that calls do not
+	// explain, and without capture.
+	over, apart, out int
 	// other is set while the process is known to take its CPU for other things than capture; quiet counts samples in a row below the
 	// limit.
 	other bool
@@ -101,15 +102,33 @@ const (
 	// tooMuch is by how much the limit must be exceeded to detach, patience for how many samples.
 	tooMuch  = 2
 	patience = 5
+	// forbearance is the patience with CPU that calls do not explain: most of it is a query's, or a compaction's, and ends by itself.
+	forbearance = 30
 	// amnesty is how many quiet samples end the suspicion that the process is busy otherwise.
 	amnesty = 10
+	// dear is the most CPU time that this process takes for a call, in seconds: ten times what one of HTTP does (test/bench).
+	dear = 20e-6
 )
 
-// charged is the CPU that capture has to answer for. While the process is busy with something else its own part is unknown, and taken
-// to be as large as the kernel's.
+// charged is the CPU that calls have to answer for, which shedding can bring down. Queries, rules and compactions take this process's
+// CPU too: what is more than its calls can take is theirs. While the process is known to be busy with such its own part is taken to be
+// as large as the kernel's; where the kernel's is not told, that is taken to be as large as its own.
 func (t *trips) charged(s sample) float64 {
-	if t.other {
-		return min(2*s.bpf, s.own+s.bpf)
+	own := min(s.own, dear*float64(s.kept)/s.seconds)
+	switch {
+	case !s.told:
+		return 2 * own
+	case t.other:
+		return min(2*s.bpf, own+s.bpf)
+	default:
+		return own + s.bpf
+	}
+}
+
+// taken is all CPU that is known to be taken, of which charged is a part.
+func taken(s sample, charged float64) float64 {
+	if !s.told {
+		return max(s.own, charged)
 	}
 	return s.own + s.bpf
 }
@@ -124,14 +143,21 @@ func (t *trips) forgive(s sample) {
 	}
 }
 
-// exhausted tells that CPU is far over the limit although everything is shed.
-func (t *trips) exhausted(cpu float64, lots int) bool {
-	if lots < Lots || cpu <= tooMuch*t.limit {
-		t.over = 0
-		return false
+// exhausted tells that CPU is far over the limit although everything is shed, or for long and not for calls, so that shedding would not
+// help: then capture may be to blame in another way, which a while without it shows.
+func (t *trips) exhausted(s sample, charged float64, lots int) bool {
+	far := tooMuch * t.limit
+	t.over = count(t.over, lots == Lots && charged > far)
+	t.apart = count(t.apart, !t.other && taken(s, charged)-charged > far)
+	return t.over > patience || t.apart > forbearance
+}
+
+// count goes on counting while something holds.
+func count(n int, holds bool) int {
+	if !holds {
+		return 0
 	}
-	t.over++
-	return t.over > patience
+	return n + 1
 }
 
 // without tells, some seconds after capture was detached for its CPU, that the process takes as much without.
@@ -148,4 +174,4 @@ func (t *trips) without(since time.Duration, s sample) bool {
 	return true
 }
 
-func (t *trips) reset() { t.over, t.out = 0, 0 }
+func (t *trips) reset() { t.over, t.apart, t.out = 0, 0, 0 }

@@ -131,8 +131,10 @@ func (g *Guard) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-tick.C:
-			g.step(ctx, now)
+		case <-tick.C:
+			// This waits while somebody attaches or detaches, which takes seconds on slow hosts: what is read is of the time after.
+			g.opts.Capture.Enabled()
+			g.step(ctx, time.Now())
 		}
 	}
 }
@@ -162,8 +164,16 @@ func (g *Guard) step(ctx context.Context, now time.Time) {
 func (g *Guard) hold(ctx context.Context, now time.Time, s sample) {
 	g.trips.forgive(s)
 	cpu := g.trips.charged(s)
-	lots := max(g.shedding.step(s, cpu), g.memory.lots(s))
-	g.shed(now, lots)
+	forCalls, forMemory := g.shedding.step(s, cpu), g.memory.lots(s)
+	lots := max(forCalls, forMemory)
+	why := "limits.cpu"
+	switch {
+	case forMemory > forCalls:
+		why = "limits.memory"
+	case g.shedding.fitsFor > 0:
+		why = "full rings"
+	}
+	g.shed(now, lots, why)
 	if g.memory.collectNow(now, s) && g.opts.Collect != nil {
 		g.opts.Collect()
 	}
@@ -171,8 +181,9 @@ func (g *Guard) hold(ctx context.Context, now time.Time, s sample) {
 	case g.memory.exhausted(s):
 		g.detach(ctx, now, causeMemory, fmt.Sprintf("memory in use is %d MiB after a forced collection, limits.memory is %d MiB",
 			s.memory>>20, g.opts.Limits.Memory>>20))
-	case g.trips.exhausted(cpu, lots):
-		g.detach(ctx, now, causeCPU, fmt.Sprintf("CPU in use is %.2f cores with everything shed, limits.cpu is %.2f", cpu, g.opts.Limits.CPU))
+	case g.trips.exhausted(s, cpu, lots):
+		g.detach(ctx, now, causeCPU, fmt.Sprintf("CPU in use is %.2f cores with %d %% of connections shed, limits.cpu is %.2f",
+			taken(s, cpu), 100*lots/Lots, g.opts.Limits.CPU))
 	}
 }
 
@@ -186,8 +197,8 @@ func (g *Guard) account(s sample) {
 	}
 }
 
-// shed has the kernel leave out lots of connections, in turn.
-func (g *Guard) shed(now time.Time, lots int) {
+// shed has the kernel leave out lots of connections, in turn; why is for the log.
+func (g *Guard) shed(now time.Time, lots int, why string) {
 	from, moved := g.turn.next(now, lots)
 	g.mu.Lock()
 	was := g.lots
@@ -207,18 +218,18 @@ func (g *Guard) shed(now time.Time, lots int) {
 	g.mu.Lock()
 	g.lots = lots
 	g.mu.Unlock()
-	g.warn(now, was, lots)
+	g.warn(now, was, lots, why)
 }
 
 // warnEvery is how often the log may say that shedding begins.
 const warnEvery = time.Minute
 
-func (g *Guard) warn(now time.Time, was, lots int) {
+func (g *Guard) warn(now time.Time, was, lots int, why string) {
 	switch {
 	case was == 0 && lots > 0 && now.Sub(g.warned) >= warnEvery:
 		g.warned = now
-		g.log.Warn("Capture takes more than its limits: some connections are left out in turn, and counted",
-			"share", float64(lots)/Lots, "limits.cpu", g.opts.Limits.CPU)
+		g.log.Warn("Capture takes more than it may: some connections are left out in turn, and counted",
+			"share", float64(lots)/Lots, "for", why)
 	case was > 0 && lots == 0:
 		g.log.Info("Nothing is left out any more")
 	}

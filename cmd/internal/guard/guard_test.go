@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,7 +95,7 @@ toposcope_capture_guard_detached %d
 # TYPE toposcope_capture_guard_detaches_total counter
 toposcope_capture_guard_detaches_total{reason="cpu"} %d
 toposcope_capture_guard_detaches_total{reason="memory"} %d
-# HELP toposcope_capture_shed_ratio Share of connections that are left out in turn, because capture takes more than limits.cpu or limits.memory.
+# HELP toposcope_capture_shed_ratio Share of connections that are left out in turn, since capture takes more than limits.cpu or limits.memory, or its rings are full.
 # TYPE toposcope_capture_shed_ratio gauge
 toposcope_capture_shed_ratio %g
 `, detached, cpu, memory, float64(p.lots)/Lots)
@@ -205,6 +206,86 @@ func TestOtherWork(t *testing.T) {
 	}
 }
 
+// TestQueries: CPU that queries, rules and compactions take, for a while or all the time, sheds nothing on a host with little traffic and
+// does not detach, whether the kernel tells what its programs take or not.
+func TestQueries(t *testing.T) {
+	for _, q := range []struct {
+		cores   float64
+		seconds int
+	}{{4 * cpuLimit, 20}, {1.2 * cpuLimit, 600}, {1.9 * cpuLimit, 600}} {
+		for _, untold := range []bool{false, true} {
+			p := newPlant(t, Limits{CPU: cpuLimit})
+			p.untold = untold
+			p.spread(p.loadFor(0.02))
+			p.seconds(20, nil)
+			p.other = q.cores
+			p.seconds(q.seconds, func(second int) {
+				if p.lots != 0 || !p.enabled {
+					t.Fatalf("%.1f cores, untold %v: after %d s %d lots are shed, enabled %v", q.cores, untold, second, p.lots, p.enabled)
+				}
+			})
+		}
+	}
+}
+
+// TestOtherWorkUntold is TestOtherWork where the kernel does not tell what its programs take: one try without capture, not one after the
+// other.
+func TestOtherWorkUntold(t *testing.T) {
+	p := newPlant(t, Limits{CPU: cpuLimit})
+	p.untold = true
+	p.spread(p.loadFor(0.1))
+	p.seconds(20, nil)
+	p.other = 4 * cpuLimit
+	detaches, was := 0, true
+	p.seconds(600, func(int) {
+		if was && !p.enabled {
+			detaches++
+		}
+		was = p.enabled
+	})
+	if detaches > 1 || p.lots != 0 || !p.enabled {
+		t.Errorf("detached %d times, %d lots shed, enabled %v", detaches, p.lots, p.enabled)
+	}
+}
+
+// slow is a plant on which programs are being attached, so that nobody else gets to it for a while.
+type slow struct {
+	*plant
+	start time.Time
+	busy  time.Duration
+	shed  int // at most
+}
+
+func (s *slow) Shed(from, lots int) error {
+	s.shed = max(s.shed, lots)
+	return s.plant.Shed(from, lots)
+}
+
+func (s *slow) Enabled() bool {
+	if wait := s.busy - time.Since(s.start); wait > 0 {
+		time.Sleep(wait)
+	}
+	return true
+}
+
+// TestSlowStart: a host that takes long to verify programs, and then to read /proc, is not judged for it.
+func TestSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const verifying, reading = 20 * time.Second, 3 * time.Second
+		p := newPlant(t, Limits{CPU: cpuLimit})
+		s := &slow{plant: p, start: time.Now(), busy: verifying}
+		p.guard.opts.Capture = s
+		p.guard.meter.usage = func() (Usage, error) { return Usage{CPU: 4 * min(time.Since(s.start), verifying+reading)}, nil }
+		p.guard.meter.calls = func() (Calls, error) { return Calls{Kept: uint64(time.Since(s.start).Seconds() * 1e6)}, nil }
+		ctx, cancel := context.WithTimeout(t.Context(), verifying+30*time.Second)
+		defer cancel()
+		must(t, p.guard.Run(ctx))
+		if s.shed != 0 {
+			t.Errorf("up to %d lots were shed for the start", s.shed)
+		}
+	})
+}
+
 // TestMemory: near the limit connections are shed; garbage over the limit is collected; what is still over the limit then ends capture
 // until it has gone.
 func TestMemory(t *testing.T) {
@@ -221,7 +302,13 @@ func TestMemory(t *testing.T) {
 	if p.lots != 0 {
 		t.Errorf("memory is roomy again: %d lots shed", p.lots)
 	}
-	p.garbage = 60 << 20
+	p.dead = 40 << 20
+	p.seconds(10, nil)
+	if p.lots != 0 {
+		t.Errorf("%d lots are shed for what a query left behind", p.lots)
+	}
+	p.seconds(20, nil)
+	p.forced, p.garbage = 0, 60<<20
 	p.seconds(20, nil)
 	if p.forced != 1 || !p.enabled {
 		t.Errorf("garbage over the limit: %d collections, enabled %v", p.forced, p.enabled)

@@ -4,13 +4,13 @@ import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	shedRatio = prometheus.NewDesc("toposcope_capture_shed_ratio",
-		"Share of connections that are left out in turn, because capture takes more than limits.cpu or limits.memory.", nil, nil)
+		"Share of connections that are left out in turn, since capture takes more than limits.cpu or limits.memory, or its rings are full.", nil, nil)
 	guardDetached = prometheus.NewDesc("toposcope_capture_guard_detached",
 		"Whether capture is detached because it took far more than its limits: 1, else 0.", nil, nil)
 	guardDetaches = prometheus.NewDesc("toposcope_capture_guard_detaches_total",
 		"How often capture was detached to protect the host, by the limit that was exceeded.", []string{"reason"}, nil)
 	cpuSeconds = prometheus.NewDesc("toposcope_capture_cpu_seconds_total",
-		"CPU taken by this process, and by its kernel programs within the processes that are watched, as far as the kernel tells.",
+		"CPU time taken by this process, and by its kernel programs within the processes that are watched, as far as the kernel tells.",
 		[]string{"part"}, nil)
 )
 

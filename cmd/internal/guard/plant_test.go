@@ -18,13 +18,14 @@ type plant struct {
 	load     [Lots]float64 // calls a second, by lot
 	own, bpf float64       // CPU seconds of a call that is copied
 	skip     float64       // of one that is shed, in the kernel
-	attached float64       // cores that capture takes whatever it sheds
+	attached float64       // cores that the kernel programs take whatever is shed
 	other    float64       // cores that the process takes without capture
 	room     float64       // calls a second that the rings hold; 0 for all
 
 	deaf bool // shedding does nothing
 
 	live, garbage uint64 // bytes
+	dead          uint64 // what lived at the last collection, and is garbage since
 	untold        bool   // the kernel does not time programs
 
 	enabled    bool
@@ -44,7 +45,9 @@ func newPlant(t *testing.T, limits Limits) *plant {
 	p.guard = New(Options{
 		Limits: limits, Capture: p,
 		Calls: func() (Calls, error) { return p.calls, nil },
-		Usage: func() (Usage, error) { return Usage{CPU: p.cpu, Memory: p.live + p.garbage, Live: p.live}, nil },
+		Usage: func() (Usage, error) {
+			return Usage{CPU: p.cpu, Memory: p.live + p.garbage + p.dead, Live: p.live + p.dead}, nil
+		},
 		Cost: func(context.Context, time.Duration) (float64, error) {
 			p.measured++
 			if p.untold {
@@ -52,7 +55,7 @@ func newPlant(t *testing.T, limits Limits) *plant {
 			}
 			return p.programs, nil
 		},
-		Collect: func() { p.forced++; p.garbage = 0 },
+		Collect: func() { p.forced++; p.garbage, p.dead = 0, 0 },
 		Ready: func() error {
 			if !p.enabled {
 				return errors.New("capture is switched off")
@@ -105,8 +108,8 @@ func (p *plant) second() {
 		if p.room > 0 {
 			handled = min(kept, p.room)
 		}
-		own += p.attached + handled*p.own
-		p.programs = kept*p.bpf + shed*p.skip
+		own += handled * p.own
+		p.programs = p.attached + kept*p.bpf + shed*p.skip
 		p.calls.Kept += uint64(handled)
 		p.calls.Lost += uint64(kept - handled)
 		p.calls.Shed += uint64(shed)

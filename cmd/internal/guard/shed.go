@@ -1,6 +1,9 @@
 package guard
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // controller says how many lots to shed. It does not steer by steps: it reckons what all traffic would cost, from what was spent and
 // the share of calls that were kept meanwhile, and keeps the part that the limit pays for. So a change of load is met within a sample
@@ -14,7 +17,8 @@ type controller struct {
 	// believed.
 	fits    float64
 	fitsFor int
-	vain    int // samples in a row far over the limit although no more is kept than it should take
+	whole   []float64 // calls a second that were kept in the last samples without loss
+	vain    int       // samples in a row far over the limit although no more is kept than it should take
 }
 
 // spell is what counts of a sample, or the mean of several: cores, and calls a second.
@@ -69,8 +73,14 @@ func (c *controller) step(s sample, cpu float64) int {
 	if last.cpu > jump*c.limit || torn {
 		all = last
 	}
-	if c.fitsFor--; torn {
-		c.fits, c.fitsFor = last.kept, overflowed
+	if c.fitsFor--; !torn {
+		c.whole = push(c.whole, last.kept, memoryOf)
+	} else {
+		c.fits = last.kept
+		if c.fitsFor < 0 && len(c.whole) > 0 { // the first time it may be that this process was held up: what it did before still fits
+			c.fits = max(c.fits, slices.Max(c.whole)/goal)
+		}
+		c.fitsFor = overflowed
 	}
 	now := c.demand(all)
 	c.peaks = push(c.peaks, now, memoryOf)
@@ -218,11 +228,16 @@ func (m *memoryWatch) lots(s sample) int {
 // full tells that memory is at its limit.
 func (m *memoryWatch) full(s sample) bool { return float64(s.memory) > goal*float64(m.limit) }
 
-// collectNow tells that memory is over its limit for long enough to force a collection.
+// collectNow tells that memory is over its limit for long enough to force a collection, or that lots are shed for what lived at the last
+// one: that may be minutes ago, in the midst of a large query.
 func (m *memoryWatch) collectNow(now time.Time, s sample) bool {
 	if s.memory <= m.limit {
 		m.over, m.collected = 0, false
-		return false
+		if m.shed == 0 || now.Sub(m.last) < collectEvery {
+			return false
+		}
+		m.last = now
+		return true
 	}
 	m.over++
 	if m.collected || m.over < window || now.Sub(m.last) < collectEvery {

@@ -154,6 +154,21 @@ func TestRings(t *testing.T) {
 	}
 }
 
+// TestStall: a second in which nobody reads the rings, as when a virtual machine is held up, says little of what fits.
+func TestStall(t *testing.T) {
+	p := newPlant(t, Limits{CPU: cpuLimit})
+	p.spread(p.loadFor(0.1))
+	p.seconds(30, nil)
+	p.room = p.loadFor(0.1) / 5
+	p.seconds(1, nil)
+	p.room = 0
+	p.seconds(60, func(second int) {
+		if p.lots > Lots/16 {
+			t.Fatalf("%d s later %d lots are shed", second, p.lots)
+		}
+	})
+}
+
 // TestTurn: whatever the share, a round brings every lot to sight.
 func TestTurn(t *testing.T) {
 	for _, lots := range []int{1, 7, 128, 200, 251, 255} {
@@ -162,7 +177,7 @@ func TestTurn(t *testing.T) {
 		kept := Lots - lots
 		for range (Lots + kept - 1) / kept {
 			p.now = p.now.Add(turnEvery)
-			p.guard.shed(p.now, lots)
+			p.guard.shed(p.now, lots, "")
 			for lot := range Lots {
 				seen[lot] = seen[lot] || !p.sheds(lot)
 			}
