@@ -104,7 +104,10 @@ func CheckWays() ([]WayCheck, error) {
 	var checks []WayCheck
 	for _, w := range ways() {
 		clear(p.failures)
-		err := p.attachBase(w)
+		err := p.held.Check(w.name)
+		if err == nil {
+			err = p.attachBase(w)
+		}
 		if err == nil {
 			err = p.attachWay(w)
 		}
