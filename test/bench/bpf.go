@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"time"
 )
 
 // program is a loaded BPF program as bpftool lists it.
@@ -93,39 +92,4 @@ func (b *bench) measurePrograms(ctx context.Context) ([]program, float64, error)
 	}
 	now, err := listPrograms(ctx)
 	return newer(before, now), float64(report.Completed), err
-}
-
-// measureIdle is how much Toposcope's memory grows with each connection that does nothing.
-func (b *bench) measureIdle(ctx context.Context) (perConnection float64, err error) {
-	top, err := b.startToposcope(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer top.Stop()
-	begin, err := top.Memory()
-	if err != nil {
-		return 0, err
-	}
-	server, generator, err := b.startLoad(ctx, b.idle)
-	if err != nil {
-		return 0, err
-	}
-	defer server.Kill()
-	defer func() { _ = generator.cmd.Process.Kill() }()
-	// Every connection has two ends here, and each is tracked.
-	ends := float64(2 * b.idle)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		m, err := top.Metrics()
-		if err != nil {
-			return 0, err
-		}
-		active := m.Sum("toposcope_tcp_active_connections")
-		if active >= float64(b.idle) {
-			end, err := top.Memory()
-			return (end.WithoutRings() - begin.WithoutRings()) / ends, err
-		}
-		if time.Now().After(deadline) {
-			return 0, fmt.Errorf("only %g of %d connections are tracked", active, b.idle)
-		}
-	}
 }

@@ -24,7 +24,7 @@ func main() {
 	flag.IntVar(&b.pairs, "pairs", 20, "pairs of runs, one with and one without Toposcope each")
 	flag.DurationVar(&b.duration, "duration", 2*time.Second, "length of a run")
 	flag.IntVar(&b.connections, "connections", 16, "connections of the closed loop")
-	flag.IntVar(&b.idle, "idle", 5000, "idle connections to measure memory with")
+	flag.IntVar(&b.idle, "idle", 100000, "idle connections to measure memory with")
 	flag.BoolVar(&b.plain, "plain", false, "a client that writes HTTP by hand, which costs less than net/http's")
 	flag.Float64Var(&b.rate, "rate", 10000, "requests per second of the run that compares what was sent with what was counted")
 	flag.DurationVar(&b.paced, "paced", 10*time.Second, "length of that run")
@@ -59,7 +59,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir+"/", "./load/httpload", "./load/httpserve")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.dir+"/", "./load/httpload", "./load/httpserve", "./load/idle")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building the load: %w", err)
@@ -81,11 +81,11 @@ func (b *bench) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("comparing counts: %w", err)
 	}
 	fmt.Fprintf(out, "\nAt %g requests/s: %s.\n", b.rate, counted)
-	perConnection, err := b.measureIdle(ctx)
+	idle, err := b.measureIdle(ctx)
 	if err != nil {
 		return fmt.Errorf("measuring idle connections: %w", err)
 	}
-	fmt.Fprintf(out, "\n%d idle connections: %.0f bytes of Toposcope's memory each.\n", b.idle, perConnection)
+	fmt.Fprintf(out, "\n%s.\n", idle)
 	printPeers(out, without, with, perRequest(programs, requests), counted)
 	return nil
 }
