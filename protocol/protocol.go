@@ -27,7 +27,6 @@ package protocol
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/toposcope/toposcope/collector/event"
@@ -364,39 +363,3 @@ func (s Side) String() string {
 
 // ErrorUnanswered is the error.type of an exchange that ended without its response.
 const ErrorUnanswered = "unanswered"
-
-// Exchange is a request with its response. It and all it points to are valid until the emit callback returns.
-type Exchange struct {
-	Conn event.ConnID
-	Side Side
-	// Peer is the other end of a datagram socket that is not connected; else not valid, and the connection's flow tells.
-	Peer netip.AddrPort
-	// Task is the one that did the work at the watched end: on the client's side it wrote the request, on the server's it
-	// wrote the response (a worker that was handed the socket), or read the request when there is no response.
-	Task     event.Task
-	Protocol *Spec
-	Request  *Message
-	// Response is nil when the exchange ended unanswered.
-	Response *Message
-	Outcome  Outcome
-	Error    string
-}
-
-// Waiting reports whether the exchange's duration is a wait for something to happen; see Message.Waiting.
-func (x *Exchange) Waiting() bool {
-	return x.Request.Waiting || x.Response != nil && x.Response.Waiting
-}
-
-// Upkeep reports whether the exchange is a connection's own upkeep, and did not fail; see Message.Upkeep.
-func (x *Exchange) Upkeep() bool { return x.Request.Upkeep && x.Outcome != Failed }
-
-// Start is the time of the request's first byte at the watched end.
-func (x *Exchange) Start() time.Time { return x.Request.Start }
-
-// End is the time of the last byte of the response; of the end of the wait when unanswered.
-func (x *Exchange) End() time.Time {
-	if x.Response != nil {
-		return x.Response.End
-	}
-	return x.Request.End
-}
