@@ -168,10 +168,12 @@ static __always_inline u64 wanted_length(struct __sk_buff *skb, const struct pac
 static __always_inline void copy_packet(struct __sk_buff *skb, const struct packet *p, const struct settings *set)
 {
 	void *ring = ring_of_flow(&p->flow, set);
-	bool less = shed(&p->flow, set);
+	bool less = in_shed_lot(&p->flow, set);
 	u64 head = wanted_length(skb, p, less);
 	struct packet_event *event;
 
+	if (less && (p->protocol != IPPROTO_TCP || head < skb->len))
+		count(COUNT_SHED, 1); /* a header alone is whole */
 	if (!ring || (less && p->protocol != IPPROTO_TCP))
 		return;
 	if (head <= ROOM_SMALL)

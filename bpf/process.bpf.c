@@ -40,6 +40,13 @@ static __always_inline u64 judge_anew(u32 pid)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
+/* Where a thread kept its calls. */
+static __always_inline void forget_thread(u64 id)
+{
+	bpf_map_delete_elem(&sends, &id);
+	bpf_map_delete_elem(&receives, &id);
+}
+
 /*
  * Arguments and environment are copied here, because a program may have ended by the time that /proc is read. The kernel has just
  * written them, so they are in memory.
@@ -50,11 +57,13 @@ int BPF_PROG(process_exec, struct task_struct *task, pid_t old_pid, struct linux
 	u32 zero = 0;
 	struct exec_event *event = bpf_map_lookup_elem(&exec_scratch, &zero);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	u64 length, wake;
+	u64 id = bpf_get_current_pid_tgid(), length, wake;
 
+	if ((u32)id != (u32)old_pid) /* a thread that was not the leader has taken its place: its own number ends without an exit */
+		forget_thread((id >> 32 << 32) | (u32)old_pid);
 	if (!event)
 		return 0;
-	wake = judge_anew(bpf_get_current_pid_tgid() >> 32);
+	wake = judge_anew(id >> 32);
 	__builtin_memset(&event->header, 0, sizeof(event->header));
 	event->header.type = EVENT_EXEC;
 	event->header.time = bpf_ktime_get_ns();
@@ -106,12 +115,10 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	u64 id = bpf_get_current_pid_tgid();
 	struct exit_event *event;
 	u32 pid;
 
-	bpf_map_delete_elem(&sends, &id); /* where it kept its calls */
-	bpf_map_delete_elem(&receives, &id);
+	forget_thread(bpf_get_current_pid_tgid());
 	if (BPF_CORE_READ(task, signal, live.counter) != 0)
 		return 0;
 	pid = BPF_CORE_READ(task, tgid);

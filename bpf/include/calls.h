@@ -121,6 +121,21 @@ static __always_inline void forget_call(struct conn *conn, struct call *call, u3
 }
 #endif
 
+/*
+ * Whatever this thread did before is over, also where its return was missed (a kretprobe has room for so many): else a call that is not
+ * noted would return as the one before.
+ */
+static __always_inline void forget_last(u32 direction)
+{
+#ifndef TOPOSCOPE_TYPED
+	u64 id = bpf_get_current_pid_tgid();
+	struct call *kept = bpf_map_lookup_elem(stash_of(direction), &id);
+
+	if (kept)
+		kept->sk = 0;
+#endif
+}
+
 #define CALL_TURNS 1 /* in call.flags of a send: it began a turn */
 
 /*
@@ -134,6 +149,7 @@ static __always_inline void send_enter(const struct sock *sk, struct conn *known
 	struct call call = {};
 	struct conn *conn;
 
+	forget_last(SENT);
 	conn = conn_of(known, sk, set, BLANK_SEND);
 	if (!conn || !tp || refused(conn))
 		return;
@@ -233,6 +249,7 @@ static __always_inline void receive_enter(const struct sock *sk, const struct bu
 
 	if (!set || !tp || !watched(set))
 		return;
+	forget_last(RECEIVED);
 	conn = find_conn(sk, set, BLANK_RECEIVE);
 	if (!conn || refused(conn))
 		return;

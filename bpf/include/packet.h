@@ -160,9 +160,14 @@ static __always_inline void *ring_of_flow(const struct flow *flow, const struct 
 }
 
 /* What is shed of packets goes by the same lots as the connections' calls. */
+static __always_inline bool in_shed_lot(const struct flow *flow, const struct settings *set)
+{
+	return set->shed_lots && is_shed(set, lot_of(hash_of(flow)));
+}
+
 static __always_inline bool shed(const struct flow *flow, const struct settings *set)
 {
-	if (!set->shed_lots || !is_shed(set, lot_of(hash_of(flow))))
+	if (!in_shed_lot(flow, set))
 		return false;
 	count(COUNT_SHED, 1);
 	return true;

@@ -85,6 +85,8 @@ var table = []struct {
 
 func (n Need) required() Need {
 	n.Without = ""
+	// Since 6.9 CAP_SYS_ADMIN does in its place (bpf_token_capable): then the kernel is asked.
+	n.met = func(h Held) bool { return h.Has(SysAdmin) }
 	return n
 }
 

@@ -218,22 +218,28 @@ func (p *processReader) drain(until uint64) {
 
 // lag is how old a process's event becomes before it is told, unless bytes come that are younger: others may be on their way in a
 // shard that has not looked yet.
-const lag = 2 * shortPoll
+const lag = longPoll + shortPoll
 
 // run hands process events on as soon as they come while processes are judged: one that has become another program is not watched
 // until it has been. Else it looks often enough for most of them to be there still when /proc is read.
 func (p *processReader) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := p.reader.Wait(shortPoll); err != nil {
+		if early := p.held.Load() - min(p.held.Load(), p.due()); early > 0 {
+			time.Sleep(min(shortPoll, time.Duration(early))) // what has been read stays so, however much comes behind it
+		} else if err := p.reader.Wait(shortPoll); err != nil {
 			return ended(ctx, err)
 		}
-		until := ring.Now()
-		if !p.hurry.Load() {
-			until -= uint64(lag)
-		}
-		p.drain(until)
+		p.drain(p.due())
 	}
 	return nil
+}
+
+// due is until when events are told that no bytes have asked for (CLOCK_MONOTONIC, ns).
+func (p *processReader) due() uint64 {
+	if p.hurry.Load() {
+		return ring.Now()
+	}
+	return ring.Now() - uint64(lag)
 }
 
 // patience is for how long a record that has its room and is still being written is waited for: those behind it, of programs that

@@ -62,7 +62,7 @@ func (p *Probe) readTotals(before []uint64) {
 			select {
 			case opened[i] = <-answer:
 			case <-time.After(patienceOfTotals):
-				return // the shard is behind: leave it in peace
+				tellers[i].behind = true // leave it in peace
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type Reader struct {
 	wait  func(uintptr) bool // r.look, made once
 	woken bool
 	done  atomic.Bool
+	stuck atomic.Bool // the next record is being written: however full the ring is, nothing can be read
 
 	consumer, producer *uintptr // in pages that the kernel shares
 	data               []byte   // the ring, twice, one after the other: no record is cut by its end
@@ -91,10 +92,13 @@ func (r *Reader) Close() error {
 	return r.file.Close()
 }
 
-// Wait returns after d, or when the kernel wakes its readers, or when a quarter of the ring is unread. After Close the error is
-// os.ErrClosed.
+// Wait returns after d, or when the kernel wakes its readers, or when a quarter of the ring is unread and can be read. A wake-up for less
+// than that may come between the last Next and Wait, and is then forgotten: d bounds the delay. After Close the error is os.ErrClosed.
 func (r *Reader) Wait(d time.Duration) error {
 	r.woken = false
+	if r.stuck.Load() {
+		d = min(d, stuckWait)
+	}
 	err := r.file.SetReadDeadline(time.Now().Add(d))
 	if err == nil {
 		err = r.raw.Read(r.wait)
@@ -108,10 +112,13 @@ func (r *Reader) Wait(d time.Duration) error {
 	return err
 }
 
+// stuckWait is for how long a record that is being written is waited for before it is looked at again.
+const stuckWait = time.Millisecond
+
 // look is asked before the poller waits and after it was woken. A wake-up that came while records were being read is forgotten
 // by then, hence the look at the ring.
 func (r *Reader) look(uintptr) bool {
-	if r.woken || r.Unread() >= len(r.data)/2/4 {
+	if r.woken || !r.stuck.Load() && r.Unread() >= len(r.data)/2/4 {
 		return true
 	}
 	r.woken = true
@@ -146,7 +153,11 @@ func (r *Reader) Next() []byte {
 		}
 		at := r.at & (size - 1)
 		header := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[at]))) // what it announces was written before it
-		if header&busyBit != 0 {
+		busy := header&busyBit != 0
+		if busy != r.stuck.Load() { // asked first, so that its line of memory is not written for each record
+			r.stuck.Store(busy)
+		}
+		if busy {
 			return nil
 		}
 		length := uintptr(header &^ (busyBit | discardBit))

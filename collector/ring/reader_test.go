@@ -187,3 +187,27 @@ func TestReaderDoesNotAllocate(t *testing.T) {
 		t.Errorf("%g allocations, want none", n)
 	}
 }
+
+// Behind a record that is still being written nothing can be read, however full the ring is: the wait is one for time, not a loop.
+func TestReaderWaitsBehindBusyRecord(t *testing.T) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	w := newWriter(0)
+	if err := w.reader.watch(fd); err != nil {
+		t.Fatal(err)
+	}
+	w.put([]byte("x"), busyBit)
+	w.put(make([]byte, ringSize/4), 0)
+	if w.reader.Next() != nil {
+		t.Fatal("a record that is being written was read")
+	}
+	if w.reader.look(0) {
+		t.Error("the reader was to read at once, and cannot")
+	}
+	if err := w.reader.Wait(time.Hour); err != nil { // a moment is all that it takes to write a record
+		t.Error(err)
+	}
+}

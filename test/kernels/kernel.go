@@ -34,7 +34,7 @@ func All() []Kernel {
 	one := func(name string) []string { return []string{"linux-image-" + name} }
 	two := func(name string) []string { return []string{"linux-binary-" + name, "linux-modules-" + name} }
 	return []Kernel{
-		{Name: "5.10", Arch: "amd64", Suite: "bullseye", Packages: one("5.10.*-cloud-amd64"), Ways: three, Without: early},
+		{Name: "5.10", Arch: "amd64", Suite: "bullseye", Packages: one("5.10.*-cloud-amd64"), Ways: three, Without: append([]string{"existing_servers"}, early...)},
 		{Name: "6.1", Arch: "amd64", Suite: "bookworm", Packages: one("6.1.*-cloud-amd64"), Ways: three, Without: early},
 		{Name: "6.12", Arch: "amd64", Suite: "bookworm", Packages: one("6.12.*-cloud-amd64"), Ways: three, Without: both},
 		{Name: "7.2", Arch: "amd64", Suite: "trixie-backports", Packages: two("7.2.*-cloud-amd64"), Ways: four, Without: paged},
