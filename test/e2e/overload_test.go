@@ -94,12 +94,20 @@ func (s *toposcope) recover(t *testing.T) {
 	}
 }
 
-// countsAll sends a little, of which nothing may be missing.
+// countsAll sends a little, of which nothing may be missing. What was sent before is counted by then: its records were read.
 func (s *toposcope) countsAll(t *testing.T, server *servers.Server, name string) {
 	t.Helper()
-	base, err := s.metrics()
-	if err != nil {
-		t.Fatal(err)
+	var base metrics
+	for before := -1.0; ; time.Sleep(300 * time.Millisecond) {
+		var err error
+		if base, err = s.metrics(); err != nil {
+			t.Fatal(err)
+		}
+		counted := base.sum("traces_service_graph_request_total") + base.sum("http_server_request_duration_seconds_count")
+		if counted == before {
+			break
+		}
+		before = counted
 	}
 	const client = "client-afterwards"
 	g := startLoad(t, client, server.Address, []string{"GET /afterwards"}, "-count", "500", "-connections", "4")
