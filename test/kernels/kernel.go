@@ -23,21 +23,21 @@ type Kernel struct {
 	Protocols []string
 }
 
-// All lists the kernels that the tests know, oldest first, those of other architectures last.
+// All lists the kernels that the tests know, oldest first, those of other architectures last. Debian's 7.2, which is preemptible, is not
+// among them yet: docs/kernels.md says why.
 func All() []Kernel {
-	three, four, http := []string{"fexit", "kprobe", "syscall"}, []string{"fexit", "kprobe", "syscall", "tracepoint"}, []string{"http"}
-	// tcp_sendmsg_locked has a tracepoint since 6.16; bpf_rdonly_cast, sock_send_length and bpf_dynptr_from_skb are of 6.2 to 6.4; tcp_sendpage went
-	// with 6.5. A kprobe loads without its function.
+	three, http := []string{"fexit", "kprobe", "syscall"}, []string{"http"}
+	// tcp_sendmsg_locked has a tracepoint since 6.16; bpf_rdonly_cast, sock_send_length and bpf_dynptr_from_skb are of 6.2 to 6.4;
+	// tcp_sendpage went with 6.5. A kprobe loads without its function. An iterator needs bpf_sock_from_file, of 5.11.
 	early := []string{"tracepoint_send", "tracepoint_sent", "tracepoint_receive", "tracepoint_consumed", "datagram_sender"}
-	paged, both := []string{"fentry_sendpage", "fexit_sendpage"}, []string{"fentry_sendpage", "fexit_sendpage", "tracepoint_send"}
-	// One package, or two as they are since Debian 13's backports.
+	both := []string{"fentry_sendpage", "fexit_sendpage", "tracepoint_send"}
+	earliest := append([]string{"existing_servers"}, early...)
+	// One package; since Debian 13's backports it is two, linux-binary-… and linux-modules-….
 	one := func(name string) []string { return []string{"linux-image-" + name} }
-	two := func(name string) []string { return []string{"linux-binary-" + name, "linux-modules-" + name} }
 	return []Kernel{
-		{Name: "5.10", Arch: "amd64", Suite: "bullseye", Packages: one("5.10.*-cloud-amd64"), Ways: three, Without: append([]string{"existing_servers"}, early...)},
+		{Name: "5.10", Arch: "amd64", Suite: "bullseye", Packages: one("5.10.*-cloud-amd64"), Ways: three, Without: earliest},
 		{Name: "6.1", Arch: "amd64", Suite: "bookworm", Packages: one("6.1.*-cloud-amd64"), Ways: three, Without: early},
 		{Name: "6.12", Arch: "amd64", Suite: "bookworm", Packages: one("6.12.*-cloud-amd64"), Ways: three, Without: both},
-		{Name: "7.2", Arch: "amd64", Suite: "trixie-backports", Packages: two("7.2.*-cloud-amd64"), Ways: four, Without: paged},
 		{Name: "6.12-arm64", Arch: "arm64", Suite: "bookworm", Packages: one("6.12.*-cloud-arm64"), Ways: three, Without: both, Protocols: http},
 	}
 }
