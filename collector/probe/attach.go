@@ -100,7 +100,6 @@ func (p *Probe) attachBase(w way) error {
 }
 
 func (p *Probe) dropPrograms() {
-	p.skipsEnded += skipsOf(p.programs)
 	closeAll(p.programs)
 	p.programs = nil
 }

@@ -82,9 +82,6 @@ type Probe struct {
 	shedding  shedding
 	failures  map[string]error // by program, of those that did not attach
 
-	skipsEnded uint64        // of programs that are no more; see skipped
-	skips      atomic.Uint64 // as they were told last
-
 	closing sync.Once
 	ready   atomic.Bool
 	started atomic.Bool

@@ -46,7 +46,6 @@ func (p *Probe) Counters() (Counters, error) {
 		"connections": read(bpf.SocketsCounterCOUNT_LOST_CONNS),
 		"processes":   read(bpf.SocketsCounterCOUNT_LOST_PROCESS),
 		"shed":        read(bpf.SocketsCounterCOUNT_SHED),
-		"preempted":   p.skipped(),
 	}
 	c.Unwatched = read(bpf.SocketsCounterCOUNT_UNWATCHED) + p.packets.unwatched.Load()
 	c.Pending = read(bpf.SocketsCounterCOUNT_PENDING)
