@@ -93,16 +93,15 @@ func (in *intake) renew() {
 	in.asm = packet.New(in.cfg, in.emitted)
 }
 
-// take handles a packet's record. It reports whether the kernel could not tell whose it is.
-func (in *intake) take(record []byte) (nobodys bool) {
+// take handles a packet's record.
+func (in *intake) take(record []byte) {
 	if err := in.decoder.Packet(record, &in.packet); err != nil {
 		if in.bad++; in.bad == 1 {
 			in.log.Error("A packet's record from the kernel could not be decoded; objects and binary do not match", "err", err)
 		}
-		return false
+		return
 	}
 	in.asm.Packet(&in.packet)
-	return in.packet.Task.IsZero()
 }
 
 // tick passes the time on, now and then.

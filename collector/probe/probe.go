@@ -25,7 +25,7 @@ import (
 // Handler takes the events of one shard, from one goroutine. An event is valid until Handle returns.
 type Handler interface {
 	Handle(event.Event)
-	// Tick comes every 10 to 40 ms, also when nothing happens.
+	// Tick comes about every 10 ms, also when nothing happens.
 	Tick(now time.Time)
 }
 
