@@ -46,13 +46,7 @@ func (p *Probe) readTypes() (forget func()) {
 func (p *Probe) attachStreams(candidates []way) error {
 	var refused []string
 	for _, w := range candidates {
-		err := p.held.Check(w.name)
-		if err == nil {
-			err = p.attachBase(w)
-		}
-		if err == nil {
-			err = p.attachWay(w)
-		}
+		err := p.attachWithBase(w)
 		if err == nil {
 			p.method = w.name
 			p.log.Info("Capture is attached", "method", w.name, "by", w.what, "programs", len(p.programs))
@@ -65,6 +59,17 @@ func (p *Probe) attachStreams(candidates []way) error {
 		p.log.Debug("This way of capture is not possible here", "method", w.name, "err", err)
 	}
 	return fmt.Errorf("no way of capture works on this host: %s", strings.Join(refused, "; "))
+}
+
+// attachWithBase attaches a way for connections, and what goes with it, where that is permitted.
+func (p *Probe) attachWithBase(w way) error {
+	if err := p.held.Check(w.name); err != nil {
+		return err
+	}
+	if err := p.attachBase(w); err != nil {
+		return err
+	}
+	return p.attachWay(w)
 }
 
 // attachBase attaches what goes with every way that hooks into the kernel, once. With packets all of it may be missing: then
@@ -106,9 +111,6 @@ func (p *Probe) dropPrograms() {
 
 // attachWay attaches a way's groups, all or none.
 func (p *Probe) attachWay(w way) error {
-	if err := p.held.Check(w.name); err != nil {
-		return err
-	}
 	var all []*program
 	for _, g := range w.groups {
 		programs, err := p.attachGroup(g)
@@ -142,7 +144,10 @@ func (p *Probe) attachDatagrams() error {
 		}
 	}
 	for _, w := range candidates {
-		err := p.attachWay(w)
+		err := p.held.Check(w.name)
+		if err == nil {
+			err = p.attachWay(w)
+		}
 		if err == nil {
 			p.datagrams = w.name
 			p.log.Info("Capture of datagrams is attached", "method", w.name, "by", w.what)

@@ -104,13 +104,7 @@ func CheckWays() ([]WayCheck, error) {
 	var checks []WayCheck
 	for _, w := range ways() {
 		clear(p.failures)
-		err := p.held.Check(w.name)
-		if err == nil {
-			err = p.attachBase(w)
-		}
-		if err == nil {
-			err = p.attachWay(w)
-		}
+		err := p.attachWithBase(w)
 		p.detach()
 		c := WayCheck{Name: w.name, What: w.what, Err: err}
 		if err == nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/toposcope/toposcope/test/load/db"
 	"github.com/toposcope/toposcope/test/load/rpc"
 	"github.com/toposcope/toposcope/test/load/servers"
+	"github.com/toposcope/toposcope/test/subject"
 )
 
 // actor is a client that makes something once a round and knows how much of it.
@@ -51,7 +51,7 @@ func (s *soak) startActors() (actors []actor, stop func(), err error) {
 	} {
 		c.Name, c.Dir = "soak-"+string(c.Kind), filepath.Join(s.dir, string(c.Kind))
 		if c.Listen == "" {
-			if c.Listen, err = freeAddress(); err != nil {
+			if c.Listen, err = subject.FreeAddress(); err != nil {
 				return nil, stop, err
 			}
 		}
@@ -68,15 +68,6 @@ func (s *soak) startActors() (actors []actor, stop func(), err error) {
 	questions := filepath.Join(s.dir, "questions")
 	lines := strings.Repeat("www.shop.test A\nnobody.shop.test A\nmail.shop.test AAAA\n", 100)
 	return s.clients(address, questions), stop, os.WriteFile(questions, []byte(lines), 0o644)
-}
-
-// freeAddress is a port of loopback that nobody listens at.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 func (s *soak) tool(name string) string { return filepath.Join(s.dir, name) }

@@ -42,12 +42,11 @@ type Subject struct {
 
 // Start starts toposcope and returns when it is ready.
 func Start(ctx context.Context, c Config) (*Subject, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	s := &Subject{Address: l.Addr().String(), log: filepath.Join(c.Dir, "log")}
-	l.Close()
+	s := &Subject{Address: address, log: filepath.Join(c.Dir, "log")}
 	config := filepath.Join(c.Dir, "toposcope.yaml")
 	if err := os.WriteFile(config, []byte(c.Settings), 0o644); err != nil {
 		return nil, err
@@ -73,6 +72,15 @@ func Start(ctx context.Context, c Config) (*Subject, error) {
 	}
 	s.Stop()
 	return nil, fmt.Errorf("toposcope is not ready: %w\n%s", err, s.Log())
+}
+
+// FreeAddress is a port of loopback that nobody listens at.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // PID is the process's.
